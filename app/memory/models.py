@@ -1,0 +1,139 @@
+"""Values of the engine: frozen, no JSON shapes (those live in the schemas), no Redis shapes (those live in the store)."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+
+def utc_now() -> datetime:
+    """Now, in UTC."""
+    return datetime.now(UTC)
+
+
+class MemoryType(enum.StrEnum):
+    """What kind of memory a record is (wire contract 1.6)."""
+
+    SEMANTIC = "semantic"
+    EPISODIC = "episodic"
+    MESSAGE = "message"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose data: the tenant (`namespace`) and the user in it. None is a scope of its own, not a wildcard."""
+
+    namespace: str | None = None
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRef:
+    """The unambiguous name of one session."""
+
+    scope: Scope
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation. `name` is the speaker's name if the client gives one."""
+
+    id: str
+    role: str
+    content: str
+    created_at: datetime
+    persisted_at: datetime | None = None
+    extracted: bool = False
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """One long-term memory, or a structured memory inside a session.
+
+    Times are timezone-aware UTC. `extracted_from` holds the ids of the source messages.
+    """
+
+    id: str
+    text: str
+    memory_type: MemoryType = MemoryType.SEMANTIC
+    namespace: str | None = None
+    user_id: str | None = None
+    session_id: str | None = None
+    created_at: datetime = field(default_factory=utc_now)
+    last_accessed: datetime = field(default_factory=utc_now)
+    updated_at: datetime = field(default_factory=utc_now)
+    event_date: datetime | None = None
+    persisted_at: datetime | None = None
+    pinned: bool = False
+    access_count: int = 0
+    topics: tuple[str, ...] = ()
+    entities: tuple[str, ...] = ()
+    extracted_from: tuple[str, ...] = ()
+    memory_hash: str | None = None
+    discrete_memory_extracted: str = "t"
+    extraction_strategy: str = "discrete"
+    extraction_strategy_config: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def scope(self) -> Scope:
+        """The tenant and user that own this memory."""
+        return Scope(self.namespace, self.user_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """How a session's conversation is distilled (wire contract 6.1)."""
+
+    name: str = "discrete"
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractionWindow:
+    """What one extraction run sees.
+
+    `new` are the messages to distil, `context` the ones just before them (for antecedents only; never distilled
+    again), both in chronological order. `summary` is the session's running summary. `timezone` is an IANA name:
+    relative dates are counted in it from each message's own `created_at`.
+    """
+
+    session: SessionRef
+    new: tuple[Message, ...]
+    context: tuple[Message, ...] = ()
+    summary: str | None = None
+    timezone: str = "UTC"
+    strategy: Strategy = field(default_factory=Strategy)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A memory in the making, between extraction and indexing.
+
+    `quote` is the literal span of a source message that the candidate rests on. Before grounding, `text` may still
+    speak in the first person or in relative dates; after it, it must stand on its own.
+    """
+
+    text: str
+    extracted_from: tuple[str, ...]
+    quote: str = ""
+    memory_type: MemoryType = MemoryType.SEMANTIC
+    topics: tuple[str, ...] = ()
+    entities: tuple[str, ...] = ()
+    event_date: datetime | None = None
+    created_at: datetime | None = None
+    confidence: float | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A named thing in a text: `name` as it should be stored, `kind` a spaCy label (PERSON, ORG, GPE, ...)."""
+
+    name: str
+    kind: str

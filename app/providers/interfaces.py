@@ -1,0 +1,76 @@
+"""The roles that models play, one small Protocol each; settings choose the implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from app.memory.models import Entity
+
+Vectors = npt.NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """Turns texts into unit vectors."""
+
+    model_id: str
+    dimensions: int
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Embed texts: float32 of shape (len(texts), dimensions), each row of length 1."""
+        ...
+
+
+class EntityRecognizer(Protocol):
+    """Finds named entities."""
+
+    model_id: str
+
+    def recognize(self, texts: Sequence[str]) -> list[list[Entity]]:
+        """One list of entities per text, in order of appearance, without duplicates."""
+        ...
+
+
+class TopicModel(Protocol):
+    """Gives texts their topics."""
+
+    model_id: str
+
+    def assign(self, texts: Sequence[str], *, top_k: int) -> list[list[str]]:
+        """At most `top_k` lower-case topics per text, best first; possibly none."""
+        ...
+
+
+class Generator(Protocol):
+    """A language model behind an OpenAI-compatible endpoint."""
+
+    def generate_json(
+        self,
+        *,
+        purpose: str,
+        messages: Sequence[Mapping[str, str]],
+        schema: Mapping[str, Any],
+        model: str | None = None,
+        namespace: str | None = None,
+    ) -> dict[str, Any]:
+        """One completion that follows the JSON schema.
+
+        Raises BackendUnavailable when the endpoint cannot be reached (after retries) and ModelFailure when it
+        answers with nothing usable.
+        """
+        ...
+
+    def generate_text(
+        self,
+        *,
+        purpose: str,
+        messages: Sequence[Mapping[str, str]],
+        model: str | None = None,
+        max_tokens: int | None = None,
+        namespace: str | None = None,
+    ) -> str:
+        """One completion as plain text; the same errors as `generate_json`."""
+        ...
