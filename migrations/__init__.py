@@ -1,0 +1,1 @@
+"""Numbered migrations and their runner."""

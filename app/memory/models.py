@@ -1,4 +1,4 @@
-"""Values of the engine: frozen, no JSON shapes (those live in the schemas), no Redis shapes (those live in the store)."""
+"""Values of the engine: frozen. JSON shapes live in the schemas, Redis shapes in the store."""
 
 from __future__ import annotations
 
@@ -92,6 +92,92 @@ class Strategy:
 
     name: str = "discrete"
     config: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One session: what a client put, plus what the server knows about it.
+
+    `revision` counts the changes of the document; 0 means not stored yet. `created_at` None means "keep the stored
+    one, else now". `ttl_seconds` None means persistent.
+    """
+
+    ref: SessionRef
+    messages: tuple[Message, ...] = ()
+    memories: tuple[Memory, ...] = ()
+    data: Mapping[str, Any] | None = None
+    context: str | None = None
+    tokens: int = 0
+    strategy: Strategy = field(default_factory=Strategy)
+    ttl_seconds: int | None = None
+    created_at: datetime | None = None
+    updated_at: datetime = field(default_factory=utc_now)
+    last_accessed: datetime = field(default_factory=utc_now)
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PendingItem:
+    """A message or a structured memory of a session that still awaits promotion.
+
+    `field` and `digest` identify this version of it to the store; `order` is its place in the session.
+    """
+
+    field: str
+    digest: str
+    order: int
+    item: Message | Memory
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRef:
+    """A batch on its way through the pipeline: the only thing that tasks pass to each other.
+
+    The id begins with the batch's kind: `session-`, `create-` or `enrich-`.
+    """
+
+    namespace: str | None
+    batch_id: str
+
+    @property
+    def kind(self) -> str:
+        """Which chain the batch runs through."""
+        return self.batch_id.partition("-")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one run of the pipeline works on.
+
+    Its kind is `session` (promotion), `create` (a large direct create) or `enrich` (records that are indexed already).
+    `records` are filled from `candidates` after grounding; `vectors` is aligned with `records` once embedded.
+    """
+
+    ref: BatchRef
+    session: SessionRef | None = None
+    window: ExtractionWindow | None = None
+    done: tuple[tuple[str, str], ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    records: tuple[Memory, ...] = ()
+    vectors: bytes = b""
+    deduplicate: bool = True
+    task_id: str | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """The visible state of background work (wire contract 5.4): pending → running → success | failed."""
+
+    id: str
+    type: str
+    status: str = "pending"
+    view_id: str | None = None
+    created_at: datetime = field(default_factory=utc_now)
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    error_message: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,99 @@
+"""Long-term memory (routes 6-8, 11, 12 of the contract)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from marshmallow import fields
+
+from app.api.resource import blueprint, engine
+from app.api.schemas.base import AckSchema
+from app.api.schemas.fields import Text
+from app.api.schemas.memory import CreateMemoriesSchema, MemoryRecordSchema, MemoryUpdateSchema
+from app.api.schemas.search import SearchQuerySchema, SearchRequestSchema, SearchResultsSchema
+from app.api.schemas.working import ScopeQuerySchema
+from app.memory.errors import InvalidRequest
+from app.memory.models import Memory
+from app.memory.search import SearchRequest
+
+bp = blueprint("long-term-memory", "/long-term-memory", "Long-term memory: self-contained, searchable memories")
+
+
+def _require_enabled() -> None:
+    if not engine().settings.long_term_memory:
+        raise InvalidRequest("Long-term memory is disabled")
+
+
+class DeleteQuerySchema(ScopeQuerySchema):
+    """Which memories to delete."""
+
+    memory_ids = fields.List(Text(), load_default=list)
+
+
+@bp.route("", methods=["POST"])
+@bp.route("/", methods=["POST"])
+@bp.arguments(CreateMemoriesSchema)
+@bp.arguments(ScopeQuerySchema, location="query")
+@bp.response(200, AckSchema)
+def create(body: dict[str, Any], query: dict[str, Any]) -> Any:
+    """Create memories. Small batches are searchable when this answers; a large one names the task that indexes it."""
+    _require_enabled()
+    memories: list[Memory] = body["memories"]
+    if query.get("namespace"):
+        memories = [m if m.namespace is not None else replace(m, namespace=query["namespace"]) for m in memories]
+    outcome = engine().long_term_memory.create(memories, deduplicate=body["deduplicate"])
+    answer: dict[str, Any] = {"status": "ok"}
+    if outcome.task_id:
+        answer["task_id"] = outcome.task_id
+    else:
+        answer["results"] = [
+            {"id": m.id, "status": r.status, "memory_id": r.memory_id}
+            for m, r in zip(memories, outcome.results, strict=True)
+        ]
+    return answer
+
+
+@bp.route("", methods=["DELETE"])
+@bp.route("/", methods=["DELETE"])
+@bp.arguments(DeleteQuerySchema, location="query")
+@bp.response(200, AckSchema)
+def delete(query: dict[str, Any]) -> Any:
+    """Delete memories by id; unknown ids are ignored."""
+    _require_enabled()
+    deleted = engine().long_term_memory.delete(
+        query["memory_ids"], namespace=query.get("namespace"), user_id=query.get("user_id")
+    )
+    return f"ok, deleted {deleted} memories"
+
+
+@bp.route("/search", methods=["POST"])
+@bp.route("/search/", methods=["POST"])
+@bp.arguments(SearchRequestSchema)
+@bp.arguments(SearchQuerySchema, location="query")
+@bp.response(200, SearchResultsSchema)
+def search(request: SearchRequest, query: dict[str, Any]) -> Any:
+    """Search memories: semantic, keyword or hybrid, with filters; without text, list them."""
+    _require_enabled()
+    return engine().search.search(request)
+
+
+@bp.route("/<path:memory_id>", methods=["GET"])
+@bp.arguments(ScopeQuerySchema, location="query")
+@bp.response(200, MemoryRecordSchema)
+def get(query: dict[str, Any], memory_id: str) -> Any:
+    """Get one memory by id."""
+    _require_enabled()
+    return engine().long_term_memory.get(memory_id, namespace=query.get("namespace"), user_id=query.get("user_id"))
+
+
+@bp.route("/<path:memory_id>", methods=["PATCH"])
+@bp.arguments(MemoryUpdateSchema)
+@bp.arguments(ScopeQuerySchema, location="query")
+@bp.response(200, MemoryRecordSchema)
+def update(changes: dict[str, Any], query: dict[str, Any], memory_id: str) -> Any:
+    """Change fields of a memory; it is re-embedded and re-indexed when this answers."""
+    _require_enabled()
+    return engine().long_term_memory.update(
+        memory_id, changes, namespace=query.get("namespace"), user_id=query.get("user_id")
+    )

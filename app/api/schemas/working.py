@@ -1,0 +1,209 @@
+"""Sessions on the wire (contract 1.6, 2)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import marshmallow as ma
+from flask import current_app, g
+from marshmallow import fields, validate
+
+from app.api.schemas.base import WireSchema
+from app.api.schemas.fields import Json, Real, ScopeName, Text, Time, Whole
+from app.api.schemas.memory import SessionMemorySchema, memory_to_wire, text_limit
+from app.memory.errors import InvalidRequest
+from app.memory.models import Message, Session, Strategy, utc_now
+from app.memory.windows import ContextUse
+
+STRATEGIES = ("discrete", "summary", "preferences", "custom")
+MAX_TTL_SECONDS = 10 * 365 * 86_400
+
+
+def strategy_to_wire(strategy: Strategy) -> dict[str, Any]:
+    """A strategy as the wire shows it."""
+    return {"strategy": strategy.name, "config": dict(strategy.config)}
+
+
+def message_to_wire(message: Message) -> dict[str, Any]:
+    """A message as the wire shows it."""
+    shown = {
+        "role": message.role,
+        "content": message.content,
+        "id": message.id,
+        "created_at": message.created_at,
+        "persisted_at": message.persisted_at,
+        "discrete_memory_extracted": "t" if message.extracted else "f",
+    }
+    if message.name:
+        shown["name"] = message.name
+    return shown
+
+
+class MessageSchema(WireSchema):
+    """One message of a conversation."""
+
+    role = Text(required=True, metadata={"example": "user"})
+    content = Text(required=True, validate=text_limit, metadata={"example": "I'm allergic to peanuts."})
+    id = Text(validate=validate.Length(min=1, max=255), metadata={"description": "Given by the server when absent"})
+    created_at = Time(metadata={"description": "When it was said; default: now"})
+    persisted_at = Time()
+    discrete_memory_extracted = Text(load_default="f", validate=validate.OneOf(["t", "f"]))
+    name = Text(validate=validate.Length(max=255), metadata={"description": "The speaker's name (additive)"})
+
+    @ma.validates_schema
+    def _plausible_time(self, data: dict[str, Any], **_: Any) -> None:
+        settings = current_app.config["SETTINGS"]
+        created_at = data.get("created_at")
+        if created_at is None:
+            if settings.require_message_timestamps:
+                raise ma.ValidationError("Value error, created_at is required (REQUIRE_MESSAGE_TIMESTAMPS)")
+            g.undated_messages = g.get("undated_messages", 0) + 1
+            return
+        ahead = created_at - utc_now()
+        if ahead > timedelta(seconds=settings.max_future_timestamp_seconds):
+            raise ma.ValidationError(
+                f"Value error, created_at is more than {settings.max_future_timestamp_seconds} seconds in the future; "
+                "check the clock of the client"
+            )
+
+    @ma.post_load
+    def _make(self, data: dict[str, Any], **_: Any) -> Message:
+        return Message(
+            id=data.get("id", ""),
+            role=data["role"],
+            content=data["content"],
+            created_at=data.get("created_at") or utc_now(),
+            persisted_at=data.get("persisted_at"),
+            extracted=data["discrete_memory_extracted"] == "t",
+            name=data.get("name") or None,
+        )
+
+    def to_wire(self, value: Message) -> dict[str, Any]:
+        """All fields of the contract."""
+        return message_to_wire(value)
+
+
+class StrategySchema(WireSchema):
+    """How a session's conversation is distilled."""
+
+    strategy = Text(
+        load_default="discrete", validate=validate.OneOf(STRATEGIES, error="Input should be one of: {choices}")
+    )
+    config = Json(load_default=dict)
+
+    @ma.post_load
+    def _make(self, data: dict[str, Any], **_: Any) -> Strategy:
+        return Strategy(data["strategy"], data["config"])
+
+
+class WorkingMemorySchema(WireSchema):
+    """A session. Loading yields the fields of a `Session`; the path names it."""
+
+    session_id = Text(dump_only=True)
+    messages = fields.List(fields.Nested(MessageSchema), load_default=list)
+    memories = fields.List(fields.Nested(SessionMemorySchema), load_default=list)
+    data = Json(metadata={"description": "Any JSON object the agent wants to keep with the session"})
+    context = Text(metadata={"description": "A summary of earlier messages"})
+    user_id = ScopeName()
+    namespace = ScopeName()
+    tokens = Whole(load_default=0)
+    long_term_memory_strategy = fields.Nested(StrategySchema, load_default=Strategy)
+    ttl_seconds = Whole(
+        validate=validate.Range(
+            min=1, max=MAX_TTL_SECONDS, error="Input should be between {min} and {max} seconds, or null for ever"
+        ),
+        metadata={"description": "Life time from now in seconds; null: persistent"},
+    )
+    last_accessed = Time()
+    created_at = Time(metadata={"description": "Default: that of the stored session, else now"})
+    updated_at = Time(metadata={"description": "Ignored: always now"})
+    context_percentage_total_used = Real(dump_only=True)
+    context_percentage_until_summarization = Real(dump_only=True)
+
+    @ma.validates("messages")
+    def _messages(self, messages: list[Message], **_: Any) -> None:
+        most = current_app.config["SETTINGS"].max_session_messages
+        if len(messages) > most:
+            raise ma.ValidationError(f"List should have at most {most} items (MAX_SESSION_MESSAGES)")
+        refuse_blank(messages)
+
+    def to_wire(self, value: tuple[Session, ContextUse]) -> dict[str, Any]:
+        """A session and how full its window is."""
+        session, use = value
+        return {
+            "messages": [message_to_wire(m) for m in session.messages],
+            "memories": [memory_to_wire(m) for m in session.memories],
+            "data": session.data,
+            "context": session.context,
+            "user_id": session.ref.scope.user_id,
+            "tokens": session.tokens,
+            "session_id": session.ref.session_id,
+            "namespace": session.ref.scope.namespace,
+            "long_term_memory_strategy": strategy_to_wire(session.strategy),
+            "ttl_seconds": session.ttl_seconds,
+            "last_accessed": session.last_accessed,
+            "created_at": session.created_at,
+            "updated_at": session.updated_at,
+            "context_percentage_total_used": use.total_used,
+            "context_percentage_until_summarization": use.until_summarization,
+        }
+
+
+def refuse_blank(messages: list[Message]) -> None:
+    """400 for messages without content (contract 1.4)."""
+    for message in messages:
+        if not message.content.strip():
+            raise InvalidRequest(f"Message with ID {message.id or '(none)'} has blank content")
+
+
+class AppendSchema(WireSchema):
+    """Messages to add at the end of a session (additive route)."""
+
+    messages = fields.List(fields.Nested(MessageSchema), required=True, error_messages={"required": "Field required"})
+    user_id = ScopeName()
+    namespace = ScopeName()
+
+    @ma.validates("messages")
+    def _messages(self, messages: list[Message], **_: Any) -> None:
+        refuse_blank(messages)
+
+
+class WindowQuerySchema(WireSchema):
+    """Which context window the caller has."""
+
+    model_name = Text(metadata={"description": "Any model name; unknown ones have the default window"})
+    context_window_max = Whole(metadata={"description": "Window in tokens; wins over model_name"})
+
+
+class GetSessionQuerySchema(WindowQuerySchema):
+    """Which session, and how much of it."""
+
+    user_id = ScopeName()
+    namespace = ScopeName()
+    recent_messages_limit = Whole()
+
+
+class ScopeQuerySchema(WireSchema):
+    """Part of a scope; what is absent is left open."""
+
+    user_id = ScopeName()
+    namespace = ScopeName()
+
+
+class ListSessionsQuerySchema(ScopeQuerySchema):
+    """A page of sessions."""
+
+    limit = Whole(load_default=20, validate=validate.Range(min=1, max=100))
+    offset = Whole(load_default=0, validate=validate.Range(min=0))
+
+
+class SessionListSchema(WireSchema):
+    """Session ids, newest first, and their true number."""
+
+    sessions = fields.List(fields.String())
+    total = fields.Integer()
+
+    def to_wire(self, value: tuple[list[str], int]) -> dict[str, Any]:
+        """Ids and total."""
+        return {"sessions": value[0], "total": value[1]}

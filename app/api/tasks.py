@@ -1,0 +1,51 @@
+"""Task records (route 21 of the contract)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import marshmallow as ma
+
+from app.api.resource import blueprint, engine
+from app.api.schemas.base import WireSchema
+from app.memory.errors import NotFound
+from app.memory.models import TaskRecord
+
+bp = blueprint("tasks", "/tasks", "State of background work")
+
+
+class TaskSchema(WireSchema):
+    """The state of one piece of background work."""
+
+    id = ma.fields.String()
+    type = ma.fields.String()
+    status = ma.fields.String(metadata={"description": "pending, running, success or failed"})
+    view_id = ma.fields.String(allow_none=True)
+    created_at = ma.fields.DateTime()
+    started_at = ma.fields.DateTime(allow_none=True)
+    completed_at = ma.fields.DateTime(allow_none=True)
+    error_message = ma.fields.String(allow_none=True)
+
+    def to_wire(self, value: TaskRecord) -> dict[str, Any]:
+        """The contract's fields, then the details of this kind of work."""
+        shown = {
+            "id": value.id,
+            "type": value.type,
+            "status": value.status,
+            "view_id": value.view_id,
+            "created_at": value.created_at,
+            "started_at": value.started_at,
+            "completed_at": value.completed_at,
+            "error_message": value.error_message,
+        }
+        return {**value.details, **shown}
+
+
+@bp.route("/<path:task_id>", methods=["GET"])
+@bp.response(200, TaskSchema)
+def get_task(task_id: str) -> Any:
+    """Get the state of background work; kept for seven days."""
+    task = engine().tasks.get(task_id)
+    if task is None:
+        raise NotFound(f"Task {task_id} not found")
+    return task

@@ -1,0 +1,126 @@
+"""JSON at the border: reading bodies, writing answers, and what a validation error looks like."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import marshmallow as ma
+import orjson
+from flask import Request, current_app, g
+from flask.json.provider import JSONProvider
+from webargs.core import missing
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+
+from app.memory.errors import ValidationFailed
+
+_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+
+
+class OrjsonProvider(JSONProvider):
+    """orjson for every answer: datetimes as ISO 8601 with `Z`, the fraction left out when it is zero."""
+
+    def dumps(self, obj: Any, **_: Any) -> str:
+        """JSON text."""
+        return orjson.dumps(obj, option=_OPTIONS).decode()
+
+    def loads(self, s: str | bytes, **_: Any) -> Any:
+        """A JSON value."""
+        return orjson.loads(s)
+
+    def response(self, *args: Any, **kwargs: Any) -> Any:
+        """An answer with a JSON body."""
+        value = self._prepare_response_obj(args, kwargs)
+        return current_app.response_class(orjson.dumps(value, option=_OPTIONS), mimetype="application/json")
+
+
+def problem(kind: str, loc: list[Any], message: str, given: Any = None) -> dict[str, Any]:
+    """One entry of a 422's `detail` (wire contract 1.4)."""
+    return {"type": kind, "loc": loc, "msg": message, "input": given}
+
+
+def read_json(request: Request) -> Any:
+    """The request's JSON value; `missing` when there is no body. Raises ValidationFailed, or werkzeug's 413 / 415."""
+    if request.headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
+        raise UnsupportedMediaType("compressed request bodies are not supported; send the JSON as it is")
+    try:
+        raw = request.get_data(cache=True)
+    except RequestEntityTooLarge:
+        limit = current_app.config["MAX_CONTENT_LENGTH"]
+        raise RequestEntityTooLarge(f"the request body is larger than {limit} bytes (MAX_REQUEST_BYTES)") from None
+    if not raw:
+        return missing
+    if request.mimetype and not (request.mimetype == "application/json" or request.mimetype.endswith("+json")):
+        wrong = f"the body must be JSON with content type application/json, not {request.mimetype}"
+        raise ValidationFailed([problem("model_attributes_type", ["body"], wrong)])
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise ValidationFailed(
+            [problem("json_invalid", ["body", error.pos], f"JSON decode error: {error.msg}", {})]
+        ) from None
+    g.body = value
+    return value
+
+
+def _problems(messages: Any, loc: list[Any], given: Any) -> list[dict[str, Any]]:
+    """Marshmallow's nested messages as a flat list with locations."""
+    if isinstance(messages, dict):
+        found = []
+        for key, inner in messages.items():
+            if key == "_schema":
+                found += _problems(inner, loc, given)
+                continue
+            try:
+                child = given[key]
+            except (KeyError, IndexError, TypeError):
+                child = None
+            found += _problems(inner, [*loc, key], child)
+        return found
+    return [
+        problem("missing" if text == REQUIRED else "value_error", loc, text, given)
+        for text in (messages if isinstance(messages, list) else [str(messages)])
+    ]
+
+
+REQUIRED = "Field required"
+_LOCATIONS = {"json": "body", "query": "query", "view_args": "path", "path": "path"}
+
+
+class WireParser(FlaskParser):
+    """webargs as the contract wants it: its own JSON reader, and 422 with locations."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION = {"json": None, "query": ma.EXCLUDE, "path": None}
+
+    def load_json(self, req: Request, schema: ma.Schema) -> Any:
+        """The body's JSON value."""
+        value = read_json(req)
+        if value is missing:
+            if getattr(schema, "body_optional", False):
+                return {}
+            raise ValidationFailed([problem("missing", ["body"], REQUIRED)])
+        return value
+
+    def handle_error(self, error: ma.ValidationError, *_: Any, **__: Any) -> NoReturn:
+        """Turn marshmallow's messages into the contract's `detail`."""
+        problems = []
+        for location, messages in (error.messages if isinstance(error.messages, dict) else {}).items():
+            where = _LOCATIONS.get(location, location)
+            given = g.get("body") if where == "body" else None
+            problems += _problems(messages, [where], given)
+        raise ValidationFailed(problems)
+
+
+def check_depth(value: Any, most: int = 32) -> bool:
+    """Whether a JSON value is nested at most this deep; deeper ones cost more than they can mean."""
+    level = [value]
+    for _ in range(most):
+        level = [
+            child
+            for item in level
+            for child in (item.values() if isinstance(item, dict) else item if isinstance(item, list) else ())
+            if isinstance(child, (dict, list))
+        ]
+        if not level:
+            return True
+    return False

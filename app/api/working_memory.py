@@ -1,0 +1,128 @@
+"""Sessions (routes 2-5 of the contract, and append)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from flask import g, request
+
+from app.api.resource import blueprint, engine
+from app.api.schemas.base import AckSchema
+from app.api.schemas.working import (
+    AppendSchema,
+    GetSessionQuerySchema,
+    ListSessionsQuerySchema,
+    ScopeQuerySchema,
+    SessionListSchema,
+    WindowQuerySchema,
+    WorkingMemorySchema,
+)
+from app.memory.errors import PreconditionFailed, ValidationFailed
+from app.memory.models import Scope, Session, SessionRef, utc_now
+from app.memory.windows import ContextUse
+from app.memory.working import Window
+
+bp = blueprint("working-memory", "/working-memory", "Working memory: one document per session")
+MAX_ID_CHARS = 255
+
+
+def _ref(session_id: str, values: dict[str, Any]) -> SessionRef:
+    if len(session_id) > MAX_ID_CHARS:
+        wrong = f"session_id should have at most {MAX_ID_CHARS} characters"
+        raise ValidationFailed(
+            [{"type": "value_error", "loc": ["path", "session_id"], "msg": wrong, "input": session_id}]
+        )
+    return SessionRef(Scope(values.get("namespace"), values.get("user_id")), session_id)
+
+
+def _window(query: dict[str, Any]) -> Window:
+    return Window(query.get("model_name"), query.get("context_window_max"))
+
+
+def _expected_revision() -> int | None:
+    """The revision named by `If-Match`, if any."""
+    header = request.headers.get("If-Match", "").strip()
+    if not header or header == "*":
+        return None
+    value = header.removeprefix("W/").strip('"')
+    if not value.isdigit():
+        raise PreconditionFailed(f"If-Match {header} names no revision of this session")
+    return int(value)
+
+
+def _with_etag(stored: tuple[Session, ContextUse]) -> tuple[Any, int, dict[str, str]]:
+    return stored, 200, {"ETag": f'"{stored[0].revision}"'}
+
+
+@bp.route("", methods=["GET"])
+@bp.route("/", methods=["GET"])
+@bp.arguments(ListSessionsQuerySchema, location="query")
+@bp.response(200, SessionListSchema)
+def list_sessions(query: dict[str, Any]) -> Any:
+    """List session ids, most recently updated first."""
+    return engine().working_memory.list_ids(
+        namespace=query.get("namespace"), user_id=query.get("user_id"), limit=query["limit"], offset=query["offset"]
+    )
+
+
+@bp.route("/<path:session_id>/messages", methods=["POST"])
+@bp.arguments(AppendSchema)
+@bp.arguments(WindowQuerySchema, location="query")
+@bp.response(200, AckSchema)
+def append_messages(body: dict[str, Any], _query: dict[str, Any], session_id: str) -> Any:
+    """Add messages at the end of a session; safe under concurrent writers (additive to the contract)."""
+    stored = engine().working_memory.append(_ref(session_id, body), body["messages"])
+    answer = {"status": "ok", "session_id": session_id, "message_ids": [m.id for m in stored.messages]}
+    return answer, 200, {"ETag": f'"{stored.revision}"'}
+
+
+@bp.route("/<path:session_id>", methods=["GET"])
+@bp.arguments(GetSessionQuerySchema, location="query")
+@bp.response(200, WorkingMemorySchema)
+def get_session(query: dict[str, Any], session_id: str) -> Any:
+    """Get a session, cut to the caller's context window if one is named."""
+    session, use = engine().working_memory.get(
+        _ref(session_id, query), _window(query), recent_messages_limit=query.get("recent_messages_limit")
+    )
+    # A read session always has an object here (wire contract 2.2).
+    return _with_etag((replace(session, data=session.data or {}), use))
+
+
+@bp.route("/<path:session_id>", methods=["PUT"])
+@bp.arguments(WorkingMemorySchema)
+@bp.arguments(WindowQuerySchema, location="query")
+@bp.response(200, WorkingMemorySchema)
+def put_session(body: dict[str, Any], query: dict[str, Any], session_id: str) -> Any:
+    """Replace a session; its conversation is distilled in the background."""
+    now = utc_now()
+    session = Session(
+        ref=_ref(session_id, body),
+        messages=tuple(body["messages"]),
+        memories=tuple(body["memories"]),
+        data=body.get("data"),
+        context=body.get("context"),
+        tokens=body["tokens"],
+        strategy=body["long_term_memory_strategy"],
+        ttl_seconds=body.get("ttl_seconds"),
+        created_at=body.get("created_at"),
+        updated_at=now,
+        last_accessed=body.get("last_accessed") or now,
+    )
+    stored = engine().working_memory.put(session, _window(query), expected_revision=_expected_revision())
+    answer, status, headers = _with_etag(stored)
+    if g.get("undated_messages"):
+        headers["X-Deprecation-Warning"] = (
+            f"{g.undated_messages} message(s) came without created_at; the server's time was used. "
+            "Send created_at: relative dates are counted from it."
+        )
+    return answer, status, headers
+
+
+@bp.route("/<path:session_id>", methods=["DELETE"])
+@bp.arguments(ScopeQuerySchema, location="query")
+@bp.response(200, AckSchema)
+def delete_session(query: dict[str, Any], session_id: str) -> Any:
+    """Delete a session; memories already distilled from it stay."""
+    engine().working_memory.delete(_ref(session_id, query))
+    return "ok"

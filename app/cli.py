@@ -1,0 +1,111 @@
+"""`agent-memory …`: the command line."""
+
+from __future__ import annotations
+
+import click
+
+import app as package
+from app.config import Settings, get_settings
+from app.logs import configure_logging
+from app.memory.errors import MemoryPlatformError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """A memory server for AI agents. Settings come from the environment; see docs/configuration.md."""
+    configure_logging(get_settings())
+
+
+@main.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(f"agent-memory-platform version {package.__version__}")
+
+
+@main.command()
+def up() -> None:
+    """Run everything: Redis (unless REDIS_URL is set), API, worker, beat and Flower, until Ctrl-C."""
+    from app.supervisor import run_stack
+
+    raise SystemExit(run_stack(get_settings(), with_demo=False))
+
+
+@main.command()
+@click.option("--url", help="Play the demo against this server instead of starting one.")
+def demo(url: str | None) -> None:
+    """Run everything, play a sample conversation through the API, and keep serving."""
+    if url:
+        from app.demo import play
+
+        raise SystemExit(play(url))
+    from app.supervisor import run_stack
+
+    raise SystemExit(run_stack(get_settings(), with_demo=True))
+
+
+@main.group(invoke_without_command=True)
+@click.pass_context
+def migrate(context: click.Context) -> None:
+    """Bring the store's indexes and data up to date (also: status, down)."""
+    if context.invoked_subcommand is None:
+        context.invoke(migrate_up)
+
+
+def _store(settings: Settings):  # type: ignore[no-untyped-def]
+    from app.store.client import connect
+    from app.store.search_check import require_search
+
+    if not settings.redis_url:
+        raise click.ClickException("REDIS_URL is not set; `agent-memory up` runs an embedded Redis and migrates it")
+    client = connect(settings)
+    try:
+        require_search(client)
+    except MemoryPlatformError as error:
+        raise click.ClickException(str(error)) from error
+    return client
+
+
+@migrate.command("up")
+def migrate_up() -> None:
+    """Run the migrations that have not been run."""
+    from migrations import runner
+
+    count = runner.up(_store(get_settings()), get_settings(), click.echo)
+    click.echo(f"{count} migration(s) run" if count else "nothing to do")
+
+
+@migrate.command("down")
+def migrate_down() -> None:
+    """Undo the newest migration."""
+    from migrations import runner
+
+    count = runner.down(_store(get_settings()), get_settings(), click.echo)
+    click.echo(f"{count} migration(s) undone")
+
+
+@migrate.command("status")
+def migrate_status() -> None:
+    """Show the migrations and whether they were run."""
+    from migrations import runner
+
+    done = runner.applied(_store(get_settings()))
+    for item in runner.steps():
+        click.echo(f"{item.number:4d} {item.name:40s} {'applied' if item.number in done else 'pending'}")
+
+
+@main.group()
+def models() -> None:
+    """Local models."""
+
+
+@models.command("prepare")
+def models_prepare() -> None:
+    """Export the embedding model for ONNX Runtime, once per machine."""
+    from app.providers.embeddings import create_embedder
+
+    embedder = create_embedder(get_settings())
+    click.echo(f"{embedder.model_id} is ready ({embedder.dimensions} dimensions)")
+
+
+if __name__ == "__main__":
+    main()

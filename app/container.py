@@ -1,0 +1,194 @@
+"""The composition root: settings → store → providers → engine. The only place that wires them."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from functools import cached_property
+from typing import cast
+
+from app.config import Settings, get_settings
+from app.memory.access import AccessTracker
+from app.memory.background import Background
+from app.memory.dispatch import Dispatcher
+from app.memory.extraction.base import Extractor
+from app.memory.long_term import LongTermMemory
+from app.memory.promotion import Promotion
+from app.memory.query_embedding import QueryEmbedder
+from app.memory.search import MemorySearch
+from app.memory.working import WorkingMemory
+from app.providers.interfaces import Embedder, EntityRecognizer, Generator, TopicModel
+from app.store.batches import BatchRepository, TaskRepository
+from app.store.client import RedisClient, connect
+from app.store.outbox import Outbox
+from app.store.presence import Presence
+from app.store.records import RecordRepository
+from app.store.sessions import SessionRepository
+from app.store.vector_cache import VectorCache
+
+BACKGROUND = "tasks.background:CeleryBackground"
+
+
+class Container:
+    """Everything one process needs, built on first use: what is not used is never loaded."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    # -- store -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def redis(self) -> RedisClient:
+        """The store's client."""
+        return connect(self.settings)
+
+    @cached_property
+    def sessions(self) -> SessionRepository:
+        """Sessions."""
+        return SessionRepository(self.redis, max_messages=self.settings.max_session_messages)
+
+    @cached_property
+    def records(self) -> RecordRepository:
+        """Memories."""
+        return RecordRepository(self.redis)
+
+    @cached_property
+    def batches(self) -> BatchRepository:
+        """Batches of the pipeline."""
+        return BatchRepository(self.redis)
+
+    @cached_property
+    def tasks(self) -> TaskRepository:
+        """Task records."""
+        return TaskRepository(self.redis)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """Unfinished work."""
+        return Outbox(self.redis)
+
+    @cached_property
+    def presence(self) -> Presence:
+        """Which processes were alive lately."""
+        return Presence(self.redis)
+
+    def store_ready(self) -> None:
+        """Raise BackendUnavailable unless Redis answers and both indexes exist."""
+        self.outbox.ping()
+
+    # -- providers -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """The embedding model."""
+        from app.providers.embeddings import create_embedder
+
+        return create_embedder(self.settings)
+
+    @cached_property
+    def entity_recognizer(self) -> EntityRecognizer:
+        """The entity recognizer."""
+        from app.providers.entities import SpacyEntityRecognizer
+
+        return SpacyEntityRecognizer(self.settings.ner_model)
+
+    @cached_property
+    def topic_model(self) -> TopicModel:
+        """The topic model."""
+        from app.providers.topics import KeywordTopicModel
+
+        return KeywordTopicModel(self.settings.ner_model)
+
+    @cached_property
+    def generator(self) -> Generator | None:
+        """The language model, if one is configured."""
+        if not self.settings.llm_configured:
+            return None
+        from app.providers.llm import OpenAIGenerator
+
+        return OpenAIGenerator(self.settings, redis_client=self.redis)
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        """The extraction backend that the settings name."""
+        if self.settings.resolved_extraction_backend == "llm":
+            from app.memory.extraction.llm import LlmExtractor
+
+            assert self.generator is not None, "EXTRACTION_BACKEND=llm needs OPENAI_API_KEY or OPENAI_BASE_URL"
+            return LlmExtractor(self.generator, self.settings)
+        from app.memory.extraction.rules import RulesExtractor
+
+        return RulesExtractor(self.settings.ner_model)
+
+    @cached_property
+    def background(self) -> Background:
+        """Celery, named by path: the engine's side must not import the tasks."""
+        module, _, name = BACKGROUND.partition(":")
+        return cast(Background, getattr(importlib.import_module(module), name)())
+
+    # -- engine ----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def queries(self) -> QueryEmbedder:
+        """Embeddings of queries."""
+        ttl = self.settings.embedding_cache_ttl_seconds
+        shared = VectorCache(self.redis, model_id=self.embedder.model_id, ttl_seconds=ttl) if ttl else None
+        return QueryEmbedder(self.embedder, shared)
+
+    @cached_property
+    def working_memory(self) -> WorkingMemory:
+        """Sessions."""
+        return WorkingMemory(self.sessions, self.settings)
+
+    @cached_property
+    def long_term_memory(self) -> LongTermMemory:
+        """Memories by id."""
+        return LongTermMemory(
+            self.records, self.batches, self.tasks, self.outbox, self.embedder, self.background, self.settings
+        )
+
+    @cached_property
+    def search(self) -> MemorySearch:
+        """Search."""
+        return MemorySearch(self.records, self.queries, AccessTracker(self.records), self.settings)
+
+    @cached_property
+    def promotion(self) -> Promotion:
+        """The pipeline's steps."""
+        return Promotion(
+            sessions=self.sessions,
+            records=self.records,
+            batches=self.batches,
+            tasks=self.tasks,
+            outbox=self.outbox,
+            extractor=lambda: self.extractor,
+            embedder=lambda: self.embedder,
+            entities=lambda: self.entity_recognizer,
+            topics=lambda: self.topic_model,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def dispatcher(self) -> Dispatcher:
+        """Starts due work."""
+        return Dispatcher(self.outbox, self.background, self.settings)
+
+
+_container: Container | None = None
+_lock = threading.Lock()
+
+
+def container() -> Container:
+    """The process's container."""
+    global _container
+    if _container is None:
+        with _lock:
+            if _container is None:
+                _container = Container(get_settings())
+    return _container
+
+
+def reset() -> None:
+    """Forget the container: for a child process after a fork, which must not share its parent's connections."""
+    global _container
+    _container = None

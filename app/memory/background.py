@@ -1,0 +1,23 @@
+"""How the engine hands work to the background; `tasks/` implements it with Celery."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from app.memory.models import BatchRef, SessionRef
+
+
+class Background(Protocol):
+    """Starts chains. None of the calls may fail because the broker is away: the outbox brings the work back."""
+
+    def promote(self, session: SessionRef, run_id: str) -> None:
+        """Start the promotion of a session's pending items."""
+        ...
+
+    def process(self, batch: BatchRef) -> None:
+        """Start the chain for a stored batch, by its kind."""
+        ...
+
+    def queue_depth(self) -> int:
+        """Tasks that wait in all queues."""
+        ...

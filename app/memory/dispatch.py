@@ -1,0 +1,62 @@
+"""The dispatcher: starts what is due in the outbox. Run by beat; also what sweeps up after crashes."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+
+from app.config import Settings
+from app.memory.background import Background
+from app.memory.identity import new_id
+from app.memory.models import SessionRef
+from app.store.outbox import Outbox
+
+log = structlog.get_logger(__name__)
+FULL_SWEEP_SECONDS = 60.0
+TENANTS_PER_ROUND = 200
+
+
+class Dispatcher:
+    """Turns due outbox members into chains, never more than the queues can take."""
+
+    def __init__(self, outbox: Outbox, background: Background, settings: Settings) -> None:
+        self._outbox = outbox
+        self._background = background
+        self._settings = settings
+        self._last_sweep = 0.0
+
+    def run(self) -> int:
+        """One round; how many chains were started. Two dispatchers at once are harmless: claiming is atomic."""
+        now = time.time()
+        room = self._settings.dispatch_high_water - self._background.queue_depth()
+        if room <= 0:
+            return 0
+        if now - self._last_sweep > FULL_SWEEP_SECONDS:
+            self._last_sweep = now
+            tenants = self._outbox.namespaces()
+        else:
+            tenants = self._outbox.due_namespaces(now, TENANTS_PER_ROUND)
+        started = 0
+        for position, namespace in enumerate(tenants):
+            if room <= started:
+                break
+            # An equal share of the room for each tenant that waits: none can starve the others.
+            share = max(1, (room - started) // (len(tenants) - position))
+            claimed, given_up = self._outbox.claim(
+                namespace,
+                now=now,
+                limit=share,
+                lease_seconds=self._settings.promotion_lease_seconds,
+                max_tries=self._settings.task_max_attempts,
+            )
+            for ref in claimed:
+                if isinstance(ref, SessionRef):
+                    self._background.promote(ref, new_id())
+                else:
+                    self._background.process(ref)
+            self._outbox.settle(namespace)
+            started += len(claimed)
+            if given_up:
+                log.error("work given up; see the dead letters", namespace=namespace, count=given_up)
+        return started

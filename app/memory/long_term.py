@@ -1,0 +1,157 @@
+"""Long-term memory: records that clients create, read, change and delete by id."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.config import Settings
+from app.memory.background import Background
+from app.memory.errors import BackendUnavailable, Conflict, InvalidRequest, NotFound
+from app.memory.identity import fingerprint, memory_hash, new_id
+from app.memory.models import Batch, BatchRef, Memory, TaskRecord, utc_now
+from app.providers.interfaces import Embedder
+from app.store.batches import BatchRepository, TaskRepository
+from app.store.outbox import Outbox
+from app.store.records import PutResult, RecordRepository
+
+UPDATABLE = (
+    "text", "topics", "entities", "memory_type", "namespace", "user_id", "session_id", "event_date", "pinned",
+)  # fmt: skip
+UPDATE_TRIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class CreateOutcome:
+    """What a create did: per record its result when indexed already, else the id of the task that does it."""
+
+    results: tuple[PutResult, ...] = ()
+    task_id: str | None = None
+
+
+class LongTermMemory:
+    """Records by id. Searching is `MemorySearch`'s part."""
+
+    def __init__(
+        self,
+        records: RecordRepository,
+        batches: BatchRepository,
+        tasks: TaskRepository,
+        outbox: Outbox,
+        embedder: Embedder,
+        background: Background,
+        settings: Settings,
+    ) -> None:
+        self._records = records
+        self._batches = batches
+        self._tasks = tasks
+        self._outbox = outbox
+        self._embedder = embedder
+        self._background = background
+        self._settings = settings
+
+    def create(self, memories: Sequence[Memory], *, deduplicate: bool) -> CreateOutcome:
+        """Store memories; small batches are searchable when this returns, large ones become a task.
+
+        Small: one embedding call, two round trips, then enrichment (topics, entities) in the background. Large: the
+        batch is stored with an outbox mark, so it survives whoever dies, and the chain is started.
+        """
+        if not memories:
+            return CreateOutcome()
+        now = utc_now()
+        complete = [replace(m, persisted_at=now, updated_at=now, memory_hash=memory_hash(m)) for m in memories]
+        if len(complete) > self._settings.create_inline_limit:
+            return CreateOutcome(task_id=self._create_later(complete, deduplicate))
+        vectors = self._embedder.embed([m.text for m in complete])
+        results = self._records.put_many(complete, vectors, [fingerprint(m) for m in complete], deduplicate=deduplicate)
+        new = [m for m, result in zip(complete, results, strict=True) if result.status != "same"]
+        self._enrich_later(new)
+        return CreateOutcome(results=tuple(results))
+
+    def _create_later(self, memories: list[Memory], deduplicate: bool) -> str:
+        task = TaskRecord(id=new_id(), type="create_memories", details={"memories_total": len(memories)})
+        ref = BatchRef(memories[0].namespace, f"create-{task.id}")
+        self._tasks.save(task)
+        self._batches.save(Batch(ref, records=tuple(memories), deduplicate=deduplicate, task_id=task.id))
+        self._start(ref)
+        return task.id
+
+    def _enrich_later(self, memories: list[Memory]) -> None:
+        wanted = self._settings.enable_topic_extraction or self._settings.enable_ner
+        if not memories or not wanted:
+            return
+        ref = BatchRef(memories[0].namespace, f"enrich-{new_id()}")
+        self._batches.save(Batch(ref, records=tuple(memories)))
+        self._start(ref)
+
+    def _start(self, ref: BatchRef) -> None:
+        self._outbox.add_batch(ref, time.time() + self._settings.promotion_lease_seconds)
+        self._background.process(ref)
+
+    def get(self, memory_id: str, *, namespace: str | None = None, user_id: str | None = None) -> Memory:
+        """A memory by id; None leaves that part of the scope open. Raises NotFound, Conflict if several have it."""
+        return self._one(memory_id, namespace, user_id)[0]
+
+    def _one(self, memory_id: str, namespace: str | None, user_id: str | None) -> tuple[Memory, int]:
+        found = self._records.find([memory_id], namespace=namespace, user_id=user_id)[0]
+        if not found:
+            raise NotFound(f"Memory with ID {memory_id} not found")
+        if len(found) > 1:
+            raise Conflict(
+                f"Several tenants have a memory with ID {memory_id}; say which with the query parameters "
+                "namespace and user_id"
+            )
+        return found[0]
+
+    def update(
+        self, memory_id: str, changes: Mapping[str, Any], *, namespace: str | None = None, user_id: str | None = None
+    ) -> Memory:
+        """Change fields of a memory (names in UPDATABLE); it is re-embedded and re-indexed when this returns.
+
+        Raises NotFound, InvalidRequest when there is nothing to change, Conflict when the id is taken in the scope
+        that the memory would move to.
+        """
+        if not changes:
+            raise InvalidRequest("No fields provided for update")
+        for _ in range(UPDATE_TRIES):
+            current, _revision = self._one(memory_id, namespace, user_id)
+            stored = self._records.read_with_vectors([(current.scope, memory_id)])[0]
+            if stored is None:
+                continue
+            current, revision, vector = stored
+            changed = replace(current, **changes, updated_at=utc_now())
+            changed = replace(changed, memory_hash=memory_hash(changed))
+            if changed.text != current.text:
+                vector = self._embedder.embed([changed.text])[0]
+            moved = changed.scope != current.scope
+            if moved and self._records.read_with_vectors([(changed.scope, memory_id)])[0]:
+                raise Conflict(f"There is a memory with ID {memory_id} in the new scope already")
+            result = self._records.update(
+                changed, vector, fingerprint(changed), expected_revision=0 if moved else revision
+            )
+            if result.status == "conflict":
+                continue
+            if moved:
+                # New place first, old place last: between the two the memory is in both, never in none.
+                self._records.delete([(current.scope, memory_id)])
+            return changed
+        raise BackendUnavailable(f"Memory {memory_id} is being changed by others all the time; try again")
+
+    def delete(self, memory_ids: Sequence[str], *, namespace: str | None = None, user_id: str | None = None) -> int:
+        """Delete memories by id; unknown ids are ignored. How many were deleted.
+
+        Raises Conflict, deleting nothing, when an id exists in several tenants and the scope does not say which.
+        """
+        unique = list(dict.fromkeys(memory_ids))
+        if not unique:
+            return 0
+        found = self._records.find(unique, namespace=namespace, user_id=user_id)
+        ambiguous = [memory_id for memory_id, rows in zip(unique, found, strict=True) if len(rows) > 1]
+        if ambiguous:
+            raise Conflict(
+                f"Several tenants have memories with these IDs: {', '.join(ambiguous)}; say which with the query "
+                "parameters namespace and user_id"
+            )
+        return self._records.delete([(rows[0][0].scope, rows[0][0].id) for rows in found if rows])

@@ -1,0 +1,131 @@
+"""Search: candidates wider than the page, ranked before paging."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from app.config import Settings
+from app.memory.access import AccessTracker
+from app.memory.errors import InvalidRequest
+from app.memory.filters import MemoryFilter
+from app.memory.models import Memory
+from app.memory.query_embedding import QueryEmbedder
+from app.memory.ranking import RecencyWeights, SearchMode, rank
+from app.store.records import RecordRepository
+
+# Candidates are read in growing blocks: the first covers any usual page, the later ones serve deep paging.
+BLOCK_EDGES = (200, 1_000, 5_000, 20_000, 100_000)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """A search as the wire contract 3.4 describes it; blank text lists by filter."""
+
+    text: str | None = None
+    mode: SearchMode = "semantic"
+    hybrid_alpha: float = 0.7
+    text_scorer: str = "BM25STD"
+    condition: MemoryFilter = field(default_factory=MemoryFilter)
+    distance_threshold: float | None = None
+    limit: int = 10
+    offset: int = 0
+    recency_boost: bool = True
+    server_side_recency: bool = False
+    recency: RecencyWeights = field(default_factory=RecencyWeights)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundMemory:
+    """One hit as shown: `distance` and `score` per wire contract 3.6."""
+
+    memory: Memory
+    distance: float
+    score: float | None
+    score_type: SearchMode | None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResults:
+    """One page, the true number of matches, and where the next page starts (None: this was the last)."""
+
+    memories: tuple[FoundMemory, ...]
+    total: int
+    next_offset: int | None
+
+
+class MemorySearch:
+    """Finds memories: two round trips to Redis, plus the query's embedding when it is not cached."""
+
+    def __init__(
+        self, records: RecordRepository, queries: QueryEmbedder, tracker: AccessTracker, settings: Settings
+    ) -> None:
+        self._records = records
+        self._queries = queries
+        self._tracker = tracker
+        self._settings = settings
+
+    def search(self, request: SearchRequest) -> SearchResults:
+        """Run a search. Raises InvalidRequest where options contradict each other."""
+        if request.distance_threshold is not None and request.mode != "semantic":
+            raise InvalidRequest("distance_threshold is only supported for semantic search mode")
+        if not (request.text or "").strip():
+            return self._list(request)
+        return self._ranked(request)
+
+    def _list(self, request: SearchRequest) -> SearchResults:
+        page, total = self._records.list_page(request.condition, offset=request.offset, limit=request.limit)
+        read = zip(page, self._records.read(page), strict=True)
+        found = [(key, FoundMemory(memory, 0.0, None, None)) for key, memory in read if memory is not None]
+        return self._results(found, total, request, advanced=len(page))
+
+    def _ranked(self, request: SearchRequest) -> SearchResults:
+        text = (request.text or "").strip()
+        vector = self._queries.embed(text) if request.mode != "keyword" else None
+        wanted = request.offset + request.limit
+        reach = next((edge for edge in BLOCK_EDGES if edge >= wanted), None)
+        if reach is None:
+            # Deeper than any ranking makes sense: say how many there are, and that the end is reached.
+            return SearchResults((), self._records.count(request.condition), None)
+        hits, total = self._records.candidates(
+            request.condition,
+            vector=vector,
+            text=text if request.mode != "semantic" else None,
+            k=reach,
+            max_distance=request.distance_threshold,
+            scorer=request.text_scorer,
+        )
+        ranked = rank(
+            hits,
+            request.mode,
+            alpha=request.hybrid_alpha,
+            now=time.time(),
+            weights=request.recency if request.recency_boost else None,
+            server_side=request.server_side_recency,
+            block_edges=BLOCK_EDGES,
+        )
+        page = ranked[request.offset : wanted]
+        read = zip(page, self._records.read([row.hit.key for row in page]), strict=True)
+        found = [
+            (row.hit.key, FoundMemory(memory, row.distance, row.score, request.mode))
+            for row, memory in read
+            if memory is not None
+        ]
+        if len(ranked) < reach:
+            total = len(ranked)
+        return self._results(found, max(total, request.offset + len(found)), request, advanced=len(page))
+
+    def _results(
+        self, found: list[tuple[bytes, FoundMemory]], total: int, request: SearchRequest, *, advanced: int
+    ) -> SearchResults:
+        self._track(found)
+        reached = request.offset + advanced
+        more = advanced > 0 and total > reached
+        return SearchResults(tuple(hit for _key, hit in found), total, reached if more else None)
+
+    def _track(self, found: list[tuple[bytes, FoundMemory]]) -> None:
+        """Note hits that were not touched for a while (wire contract 3.9)."""
+        old = time.time() - self._settings.access_tracking_min_age_seconds
+        stale = {key for key, hit in found if hit.memory.last_accessed.timestamp() <= old}
+        if stale:
+            self._tracker.note(stale)

@@ -1,0 +1,112 @@
+"""Batches on their way through the pipeline, and the task records that users see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from app.memory.models import Batch, BatchRef, TaskRecord
+from app.store import codec, keys
+from app.store.client import RedisClient, store_errors
+
+BATCH_TTL_SECONDS = 7 * 86_400
+TASK_TTL_SECONDS = 7 * 86_400
+TERMINAL = ("success", "failed")
+
+
+@store_errors
+class BatchRepository:
+    """One hash per batch: `doc` (JSON) and `vectors` (float32 bytes)."""
+
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
+
+    def save(self, batch: Batch) -> None:
+        """Store the batch whole; it expires if nobody finishes it."""
+        doc = {
+            "session": codec.ref_to_json(batch.session) if batch.session else None,
+            "window": codec.window_to_json(batch.window) if batch.window else None,
+            "done": batch.done,
+            "candidates": [codec.candidate_to_json(c) for c in batch.candidates],
+            "records": [codec.memory_to_json(m) for m in batch.records],
+            "deduplicate": batch.deduplicate,
+            "task_id": batch.task_id,
+            "counts": batch.counts,
+        }
+        key = keys.batch(batch.ref.namespace, batch.ref.batch_id)
+        with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.hset(key, mapping={"doc": codec.dumps(doc), "vectors": batch.vectors})
+            pipeline.expire(key, BATCH_TTL_SECONDS)
+            pipeline.execute()
+
+    def load(self, ref: BatchRef) -> Batch | None:
+        """The batch, or None if it is finished (or expired)."""
+        doc_json, vectors = self._client.hmget(keys.batch(ref.namespace, ref.batch_id), "doc", "vectors")
+        if doc_json is None:
+            return None
+        doc = codec.loads(doc_json)
+        return Batch(
+            ref=ref,
+            session=codec.ref_from_json(doc["session"]) if doc["session"] else None,
+            window=codec.window_from_json(doc["window"]) if doc["window"] else None,
+            done=tuple((field, digest) for field, digest in doc["done"]),
+            candidates=tuple(codec.candidate_from_json(c) for c in doc["candidates"]),
+            records=tuple(codec.memory_from_json(m) for m in doc["records"]),
+            vectors=vectors or b"",
+            deduplicate=doc["deduplicate"],
+            task_id=doc["task_id"],
+            counts=doc["counts"],
+        )
+
+    def delete(self, ref: BatchRef) -> None:
+        """The batch is finished."""
+        self._client.delete(keys.batch(ref.namespace, ref.batch_id))
+
+
+@store_errors
+class TaskRepository:
+    """Task records, kept for seven days after their last change."""
+
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
+
+    def save(self, task: TaskRecord) -> None:
+        """Store a task record whole."""
+        stored: dict[str, Any] = {name: getattr(task, name) for name in TaskRecord.__slots__}
+        self._client.set(keys.task(task.id), codec.dumps(stored), ex=TASK_TTL_SECONDS)
+
+    def get(self, task_id: str) -> TaskRecord | None:
+        """The task record, or None."""
+        raw = self._client.get(keys.task(task_id))
+        if raw is None:
+            return None
+        stored = codec.loads(raw)
+        for name in ("created_at", "started_at", "completed_at"):
+            stored[name] = codec.to_time(stored[name])
+        return TaskRecord(**stored)
+
+    def advance(
+        self,
+        task_id: str,
+        status: str,
+        at: datetime,
+        *,
+        error: str | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Move a task to a status; terminal states stay as they are."""
+        task = self.get(task_id)
+        if task is None or task.status in TERMINAL:
+            return
+        self.save(
+            replace(
+                task,
+                status=status,
+                started_at=task.started_at or at,
+                completed_at=at if status in TERMINAL else None,
+                error_message=error,
+                details={**task.details, **(details or {})},
+            )
+        )

@@ -1,0 +1,151 @@
+"""Values of the engine as stored JSON and back. Only the store uses this shape."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from app.memory.models import (
+    Candidate,
+    ExtractionWindow,
+    Memory,
+    MemoryType,
+    Message,
+    Scope,
+    SessionRef,
+    Strategy,
+)
+
+_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+
+
+def dumps(value: Any) -> bytes:
+    """JSON bytes; datetimes become ISO 8601 with `Z`."""
+    return orjson.dumps(value, option=_OPTIONS)
+
+
+def loads(raw: bytes | str) -> Any:
+    """The inverse of `dumps`, datetimes left as strings."""
+    return orjson.loads(raw)
+
+
+def to_time(value: str | None) -> datetime | None:
+    """A stored time as aware UTC."""
+    return datetime.fromisoformat(value).astimezone(UTC) if value else None
+
+
+def _time(value: str | None) -> datetime:
+    parsed = to_time(value)
+    return parsed if parsed is not None else datetime.fromtimestamp(0, UTC)
+
+
+def from_seconds(raw: bytes | float | str) -> datetime:
+    """Unix seconds as aware UTC."""
+    return datetime.fromtimestamp(float(raw), UTC)
+
+
+def message_to_json(message: Message) -> dict[str, Any]:
+    """A message as stored."""
+    stored: dict[str, Any] = {
+        "id": message.id,
+        "role": message.role,
+        "content": message.content,
+        "created_at": message.created_at,
+    }
+    if message.persisted_at:
+        stored["persisted_at"] = message.persisted_at
+    if message.extracted:
+        stored["extracted"] = True
+    if message.name:
+        stored["name"] = message.name
+    return stored
+
+
+def message_from_json(stored: dict[str, Any]) -> Message:
+    """A stored message."""
+    return Message(
+        id=stored["id"],
+        role=stored["role"],
+        content=stored["content"],
+        created_at=_time(stored["created_at"]),
+        persisted_at=to_time(stored.get("persisted_at")),
+        extracted=stored.get("extracted", False),
+        name=stored.get("name"),
+    )
+
+
+_MEMORY_TIMES = ("created_at", "last_accessed", "updated_at", "event_date", "persisted_at")
+_MEMORY_TUPLES = ("topics", "entities", "extracted_from")
+
+
+def memory_to_json(memory: Memory) -> dict[str, Any]:
+    """A memory as stored, whole."""
+    return {name: getattr(memory, name) for name in Memory.__slots__}
+
+
+def memory_from_json(stored: dict[str, Any]) -> Memory:
+    """A stored memory."""
+    values = dict(stored)
+    values["memory_type"] = MemoryType(values["memory_type"])
+    for name in _MEMORY_TIMES:
+        values[name] = to_time(values.get(name))
+    for name in _MEMORY_TUPLES:
+        values[name] = tuple(values.get(name) or ())
+    return Memory(**values)
+
+
+def ref_to_json(ref: SessionRef) -> list[str | None]:
+    """A session's name as stored."""
+    return [ref.scope.namespace, ref.scope.user_id, ref.session_id]
+
+
+def ref_from_json(stored: list[Any]) -> SessionRef:
+    """A stored session's name."""
+    return SessionRef(Scope(stored[0], stored[1]), stored[2])
+
+
+def window_to_json(window: ExtractionWindow) -> dict[str, Any]:
+    """An extraction window as stored in a batch."""
+    return {
+        "session": ref_to_json(window.session),
+        "new": [message_to_json(m) for m in window.new],
+        "context": [message_to_json(m) for m in window.context],
+        "summary": window.summary,
+        "timezone": window.timezone,
+        "strategy": {"strategy": window.strategy.name, "config": window.strategy.config},
+    }
+
+
+def window_from_json(stored: dict[str, Any]) -> ExtractionWindow:
+    """A stored extraction window."""
+    return ExtractionWindow(
+        session=ref_from_json(stored["session"]),
+        new=tuple(message_from_json(m) for m in stored["new"]),
+        context=tuple(message_from_json(m) for m in stored["context"]),
+        summary=stored["summary"],
+        timezone=stored["timezone"],
+        strategy=strategy_from_json(stored["strategy"]),
+    )
+
+
+def strategy_from_json(stored: dict[str, Any]) -> Strategy:
+    """A stored strategy."""
+    return Strategy(stored["strategy"], stored["config"])
+
+
+def candidate_to_json(candidate: Candidate) -> dict[str, Any]:
+    """A candidate as stored in a batch."""
+    return {name: getattr(candidate, name) for name in Candidate.__slots__}
+
+
+def candidate_from_json(stored: dict[str, Any]) -> Candidate:
+    """A stored candidate."""
+    values = dict(stored)
+    values["memory_type"] = MemoryType(values["memory_type"])
+    for name in ("event_date", "created_at"):
+        values[name] = to_time(values.get(name))
+    for name in _MEMORY_TUPLES:
+        values[name] = tuple(values.get(name) or ())
+    return Candidate(**values)

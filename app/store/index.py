@@ -1,0 +1,105 @@
+"""The two search indexes, each behind an alias: `ltm` (memories) and `wm` (sessions).
+
+Physical indexes are numbered (`ltm-v1`, …); requests name only the alias, so that a migration can build a new one
+beside the old and swap. Tags hold encoded values (`keys.encode`) and are case-sensitive.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+from redisvl.index import SearchIndex
+from redisvl.schema import IndexSchema
+
+from app.store import keys
+from app.store.client import RedisClient
+
+MEMORIES = "ltm"
+SESSIONS = "wm"
+
+
+def _tag(name: str, **attrs: Any) -> dict[str, Any]:
+    return {"name": name, "type": "tag", "attrs": {"case_sensitive": True, "separator": ",", **attrs}}
+
+
+def _number(name: str, sortable: bool = False) -> dict[str, Any]:
+    return {"name": name, "type": "numeric", "attrs": {"sortable": sortable}}
+
+
+def memories_schema(version: int, dimensions: int) -> IndexSchema:
+    """Schema of the long-term memory index; vectors are float32, cosine, HNSW.
+
+    M and EF_CONSTRUCTION are RediSearch's own defaults; EF_RUNTIME is raised from 10, at which the graph alone
+    finds 0.90 of the exact top ten over 54,000 records (measured on the peer).
+    """
+    vector = {
+        "algorithm": "hnsw",
+        "dims": dimensions,
+        "distance_metric": "cosine",
+        "datatype": "float32",
+        "m": 16,
+        "ef_construction": 200,
+        "ef_runtime": 100,
+    }
+    return IndexSchema.from_dict(
+        {
+            "index": {"name": f"{MEMORIES}-v{version}", "prefix": keys.RECORD_PREFIX, "key_separator": ""},
+            "fields": [
+                _tag("id"),
+                *(_tag(name) for name in ("ns", "user", "sess", "type", "strat", "topics", "ents")),
+                {"name": "text", "type": "text"},
+                _number("created", sortable=True),
+                _number("accessed", sortable=True),
+                _number("event", sortable=True),
+                {"name": "vec", "type": "vector", "attrs": vector},
+            ],
+        }
+    )
+
+
+def sessions_schema(version: int) -> IndexSchema:
+    """Schema of the session index: what listing and lookup by session id need."""
+    return IndexSchema.from_dict(
+        {
+            "index": {"name": f"{SESSIONS}-v{version}", "prefix": keys.SESSION_PREFIX, "key_separator": ""},
+            "fields": [
+                *(_tag(name) for name in ("ns", "user", "sess")),
+                _number("updated", sortable=True),
+                _number("expires"),
+            ],
+        }
+    )
+
+
+def build(client: RedisClient, schema: IndexSchema) -> str:
+    """Create the physical index if it is not there yet and return its name; existing hashes are indexed too."""
+    index = SearchIndex(schema, redis_client=client)
+    if not index.exists():
+        index.create(overwrite=False)
+    return str(schema.index.name)
+
+
+def point_alias(client: RedisClient, alias: str, physical: str) -> None:
+    """Make the alias name this physical index (atomic for its readers)."""
+    client.execute_command("FT.ALIASUPDATE", alias, physical)
+
+
+def exists(client: RedisClient, alias: str) -> bool:
+    """Whether the alias resolves to an index."""
+    try:
+        client.execute_command("FT.INFO", alias)
+    except redis.ResponseError:
+        return False
+    return True
+
+
+def parse_search(reply: list[Any]) -> tuple[int, list[tuple[bytes, dict[bytes, bytes]]]]:
+    """An FT.SEARCH reply (RESP2) as total and (key, fields) pairs; documents that expired meanwhile are left out."""
+    rows: list[tuple[bytes, dict[bytes, bytes]]] = []
+    for position in range(1, len(reply), 2):
+        flat = reply[position + 1]
+        if flat is None:
+            continue
+        rows.append((reply[position], dict(zip(flat[::2], flat[1::2], strict=True))))
+    return int(reply[0]), rows

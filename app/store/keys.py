@@ -1,0 +1,116 @@
+"""Names of Redis keys and tags: one reversible encoding for both.
+
+A value becomes `[A-Za-z0-9_]` only: other characters turn into `_XX` per UTF-8 byte. So a key part can hold any
+client string without colliding with another scope, and a TAG value needs no escaping in a query: values are data.
+None (no namespace, no user) is `-`, which the encoding never produces. The tenant is the hash tag, so that all keys
+of one tenant live in one cluster slot.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from app.memory.models import Scope, SessionRef
+
+NONE = "-"
+RECORD_PREFIX = "ltm:"
+SESSION_PREFIX = "wm:"
+NAMESPACES = "namespaces"
+DUE_TENANTS = "outbox-due"
+
+_PLAIN = re.compile(r"[A-Za-z0-9]*\Z")
+_UNSAFE = re.compile(rb"[^A-Za-z0-9]")
+_ESCAPED = re.compile(r"_([0-9A-F]{2})")
+
+
+@lru_cache(maxsize=8192)
+def encode(value: str | None) -> str:
+    """Encode one value for use in a key or as a tag."""
+    if value is None:
+        return NONE
+    if _PLAIN.match(value):
+        return value
+    return _UNSAFE.sub(lambda m: b"_%02X" % m.group()[0], value.encode("utf-8", "surrogatepass")).decode("ascii")
+
+
+def decode(encoded: str) -> str | None:
+    """The inverse of `encode`."""
+    if encoded == NONE:
+        return None
+    raw = _ESCAPED.sub(lambda m: chr(int(m.group(1), 16)), encoded)
+    return raw.encode("latin-1").decode("utf-8", "surrogatepass")
+
+
+def fold(value: str) -> str:
+    """Encode a topic or an entity: those compare without regard to case."""
+    return encode(value.strip().casefold())
+
+
+def record(scope: Scope, memory_id: str) -> str:
+    """Hash of one long-term memory."""
+    return f"{RECORD_PREFIX}{{{encode(scope.namespace)}}}:{encode(scope.user_id)}:{encode(memory_id)}"
+
+
+def fingerprints(scope: Scope) -> str:
+    """Hash of content fingerprint → memory id: what makes a second copy of a fact impossible."""
+    return f"ltmh:{{{encode(scope.namespace)}}}:{encode(scope.user_id)}"
+
+
+def _session(kind: str, ref: SessionRef) -> str:
+    return f"{kind}:{{{encode(ref.scope.namespace)}}}:{encode(ref.scope.user_id)}:{encode(ref.session_id)}"
+
+
+def session(ref: SessionRef) -> str:
+    """Hash of one session's document."""
+    return _session("wm", ref)
+
+
+def session_marks(ref: SessionRef) -> str:
+    """Hash of what the server has done with a session's items (extracted, persisted)."""
+    return _session("wmx", ref)
+
+
+def session_pending(ref: SessionRef) -> str:
+    """Hash of acknowledged items that still await promotion; outlives the session document."""
+    return _session("wmp", ref)
+
+
+def session_lease(ref: SessionRef) -> str:
+    """String held by the one promotion that runs for a session."""
+    return _session("wml", ref)
+
+
+def outbox(namespace: str | None) -> str:
+    """Sorted set of a tenant's unfinished work: member → time at which it is due (Unix seconds)."""
+    return f"outbox:{{{encode(namespace)}}}"
+
+
+def outbox_state(namespace: str | None) -> str:
+    """Hash of attempts and first-seen times of a tenant's unfinished work."""
+    return f"outboxs:{{{encode(namespace)}}}"
+
+
+def dead_letters(namespace: str | None) -> str:
+    """Hash of work given up after its attempts: member → JSON of the reason; replayable."""
+    return f"dead:{{{encode(namespace)}}}"
+
+
+def session_member(ref: SessionRef) -> str:
+    """A session as a member of the outbox."""
+    return f"s:{encode(ref.scope.user_id)}:{encode(ref.session_id)}"
+
+
+def batch_member(batch_id: str) -> str:
+    """A batch as a member of the outbox."""
+    return f"b:{encode(batch_id)}"
+
+
+def batch(namespace: str | None, batch_id: str) -> str:
+    """Hash of one batch on its way through the pipeline."""
+    return f"batch:{{{encode(namespace)}}}:{encode(batch_id)}"
+
+
+def task(task_id: str) -> str:
+    """Hash of one task record."""
+    return f"task:{encode(task_id)}"

@@ -1,0 +1,155 @@
+"""The outbox: every acknowledged piece of work that is not finished yet, due at a time.
+
+It is the debounce, the queue's insurance and the sweeper's list at once: a member stays in it until its work is
+acknowledged; claiming only moves its due time behind a lease. So a worker, a broker or a beat that dies loses
+nothing, it only delays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.memory.errors import BackendUnavailable
+from app.memory.models import BatchRef, Scope, SessionRef
+from app.store import codec, index, keys
+from app.store.client import RedisClient, store_errors
+from app.store.scripts import script
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxStats:
+    """How much work waits: members due now, members in all, given up, and the age of the oldest due one (s)."""
+
+    due: int
+    total: int
+    dead: int
+    oldest_due_seconds: float
+
+
+@store_errors
+class Outbox:
+    """Unfinished work of all tenants."""
+
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
+        self._claim = script(client, "outbox_claim")
+
+    def ping(self) -> None:
+        """Raise BackendUnavailable unless Redis answers and both indexes are there."""
+        for alias in (index.MEMORIES, index.SESSIONS):
+            if not index.exists(self._client, alias):
+                raise BackendUnavailable(f"search index {alias!r} is missing; run `agent-memory migrate`")
+
+    def namespaces(self) -> list[str | None]:
+        """Every tenant that ever stored anything, in a stable order."""
+        return [keys.decode(raw.decode()) for raw in sorted(self._client.smembers(keys.NAMESPACES))]
+
+    def due_namespaces(self, now: float, limit: int) -> list[str | None]:
+        """Tenants that may have due work, the longest waiting first: a hint, made exact by `namespaces`."""
+        found = self._client.zrangebyscore(keys.DUE_TENANTS, "-inf", now, start=0, num=limit)
+        return [keys.decode(raw.decode()) for raw in found]
+
+    def settle(self, namespace: str | None) -> None:
+        """Renew the hint of a tenant after a claim: its next due time, or none."""
+        first = self._client.zrange(keys.outbox(namespace), 0, 0, withscores=True)
+        if first:
+            self._client.zadd(keys.DUE_TENANTS, {keys.encode(namespace): first[0][1]})
+        else:
+            self._client.zrem(keys.DUE_TENANTS, keys.encode(namespace))
+
+    def claim(
+        self, namespace: str | None, *, now: float, limit: int, lease_seconds: float, max_tries: int
+    ) -> tuple[list[SessionRef | BatchRef], int]:
+        """Work that is due, now leased to the caller, and how many members were given up. One round trip."""
+        claimed, dead = self._claim(
+            keys=[keys.outbox(namespace), keys.outbox_state(namespace), keys.dead_letters(namespace)],
+            args=[repr(now), limit, lease_seconds, max_tries],
+        )
+        return [_member(namespace, raw.decode()) for raw in claimed], len(dead)
+
+    def add_batch(self, ref: BatchRef, due: float) -> None:
+        """Make sure that a batch comes back at `due` (Unix seconds) unless it is finished by then."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            pipeline.sadd(keys.NAMESPACES, keys.encode(ref.namespace))
+            pipeline.zadd(keys.outbox(ref.namespace), {keys.batch_member(ref.batch_id): due})
+            pipeline.zadd(keys.DUE_TENANTS, {keys.encode(ref.namespace): due}, lt=True)
+            pipeline.execute()
+
+    def finish_batch(self, ref: BatchRef) -> None:
+        """The batch's work is done."""
+        member = keys.batch_member(ref.batch_id)
+        with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.zrem(keys.outbox(ref.namespace), member)
+            pipeline.hdel(keys.outbox_state(ref.namespace), f"tries:{member}", f"first:{member}")
+            pipeline.execute()
+
+    def retry_at(self, ref: SessionRef | BatchRef, due: float) -> None:
+        """Make failed work due again at a time (Unix seconds); the try counts."""
+        namespace, member = _name(ref)
+        with self._client.pipeline(transaction=False) as pipeline:
+            pipeline.zadd(keys.outbox(namespace), {member: due}, xx=True)
+            pipeline.zadd(keys.DUE_TENANTS, {keys.encode(namespace): due}, lt=True)
+            pipeline.execute()
+
+    def give_up(self, ref: SessionRef | BatchRef, reason: str) -> None:
+        """Move work to the dead letters, with the reason; `replay` brings it back."""
+        namespace, member = _name(ref)
+        with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.zrem(keys.outbox(namespace), member)
+            pipeline.hdel(keys.outbox_state(namespace), f"tries:{member}", f"first:{member}")
+            pipeline.hset(keys.dead_letters(namespace), member, codec.dumps({"reason": reason}))
+            pipeline.execute()
+
+    def tries(self, ref: SessionRef | BatchRef) -> int:
+        """How often this work has been started since it last succeeded."""
+        namespace, member = _name(ref)
+        return int(self._client.hget(keys.outbox_state(namespace), f"tries:{member}") or 0)
+
+    def dead_letters(self, namespace: str | None) -> list[tuple[SessionRef | BatchRef, str]]:
+        """Work that was given up, with its reasons."""
+        stored = self._client.hgetall(keys.dead_letters(namespace))
+        return [(_member(namespace, k.decode()), codec.loads(v).get("reason", "")) for k, v in stored.items()]
+
+    def replay(self, namespace: str | None, now: float) -> int:
+        """Make all given-up work of a tenant due again; how much that was."""
+        members = list(self._client.hkeys(keys.dead_letters(namespace)))
+        for member in members:
+            with self._client.pipeline(transaction=True) as pipeline:
+                pipeline.zadd(keys.outbox(namespace), {member: now})
+                pipeline.hdel(keys.dead_letters(namespace), member)
+                pipeline.execute()
+        if members:
+            self._client.zadd(keys.DUE_TENANTS, {keys.encode(namespace): now}, lt=True)
+        return len(members)
+
+    def stats(self, namespaces: Sequence[str | None], now: float) -> OutboxStats:
+        """Sums over tenants, one round trip."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for namespace in namespaces:
+                pipeline.zcount(keys.outbox(namespace), "-inf", now)
+                pipeline.zcard(keys.outbox(namespace))
+                pipeline.hlen(keys.dead_letters(namespace))
+                pipeline.zrange(keys.outbox(namespace), 0, 0, withscores=True)
+            rows = pipeline.execute()
+        firsts = [row[0][1] for row in rows[3::4] if row]
+        return OutboxStats(
+            due=sum(rows[0::4]),
+            total=sum(rows[1::4]),
+            dead=sum(rows[2::4]),
+            oldest_due_seconds=max(0.0, now - min(firsts)) if firsts else 0.0,
+        )
+
+
+def _name(ref: SessionRef | BatchRef) -> tuple[str | None, str]:
+    if isinstance(ref, SessionRef):
+        return ref.scope.namespace, keys.session_member(ref)
+    return ref.namespace, keys.batch_member(ref.batch_id)
+
+
+def _member(namespace: str | None, member: str) -> SessionRef | BatchRef:
+    kind, _, rest = member.partition(":")
+    if kind == "b":
+        return BatchRef(namespace, keys.decode(rest) or "")
+    user, _, session_id = rest.partition(":")
+    return SessionRef(Scope(namespace, keys.decode(user)), keys.decode(session_id) or "")

@@ -1,0 +1,328 @@
+"""Long-term memories in Redis: one hash per memory, found through the `ltm` index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from app.memory.filters import MemoryFilter
+from app.memory.models import Memory, MemoryType, Scope
+from app.store import codec, index, keys
+from app.store.client import RedisClient, store_errors
+from app.store.query import EVERYTHING, compile_filter, compile_text
+from app.store.scripts import script
+
+PutStatus = Literal["stored", "replaced", "same", "conflict"]
+_PAGE_FIELDS = ("text", "doc", "accessed", "count", "rev")
+_IN_OWN_FIELDS = ("text", "last_accessed", "access_count")
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A candidate of a search: enough to rank it, not to show it. Times in Unix seconds.
+
+    `distance` is the cosine distance (0 to 2) if the vector leg found it, `bm25` the raw score if the text leg did.
+    """
+
+    key: bytes
+    created: float
+    accessed: float
+    distance: float | None = None
+    bm25: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PutResult:
+    """What became of one memory: `memory_id` is the id under which the fact is stored now."""
+
+    status: PutStatus
+    memory_id: str
+
+
+@store_errors
+class RecordRepository:
+    """Reads and writes memories; each call is one or two round trips, as its docstring says."""
+
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
+        self._put = script(client, "record_put")
+        self._delete = script(client, "record_delete")
+        self._touch = script(client, "record_touch")
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def put_many(
+        self,
+        memories: Sequence[Memory],
+        vectors: npt.NDArray[np.float32],
+        fingerprints: Sequence[str],
+        *,
+        deduplicate: bool,
+    ) -> list[PutResult]:
+        """Store memories with their vectors (shape (n, dim)), one round trip.
+
+        A memory whose fingerprint is known in its scope under another id is not stored again when `deduplicate`
+        is true: the known one's access time is refreshed and its id returned.
+        """
+        if not memories:
+            return []
+        pipeline = self._client.pipeline(transaction=False)
+        for scope_namespace in {m.namespace for m in memories}:
+            pipeline.sadd(keys.NAMESPACES, keys.encode(scope_namespace))
+        first = len(pipeline)
+        for memory, vector, fingerprint in zip(memories, vectors, fingerprints, strict=True):
+            self._put_one(pipeline, memory, vector, fingerprint, deduplicate=deduplicate, expected_revision=None)
+        return [_put_result(reply) for reply in pipeline.execute()[first:]]
+
+    def update(
+        self, memory: Memory, vector: npt.NDArray[np.float32], fingerprint: str, *, expected_revision: int
+    ) -> PutResult:
+        """Replace one memory if it is still at that revision (status `conflict` if not). One round trip."""
+        return _put_result(
+            self._put_one(
+                self._client,
+                memory,
+                vector,
+                fingerprint,
+                deduplicate=False,
+                expected_revision=expected_revision,
+            )
+        )
+
+    def _put_one(
+        self,
+        client: Any,
+        memory: Memory,
+        vector: npt.NDArray[np.float32],
+        fingerprint: str,
+        *,
+        deduplicate: bool,
+        expected_revision: int | None,
+    ) -> Any:
+        own = keys.record(memory.scope, memory.id)
+        encoded_id = keys.encode(memory.id)
+        args: list[Any] = [
+            encoded_id,
+            fingerprint,
+            "1" if deduplicate else "0",
+            own[: len(own) - len(encoded_id)],
+            repr(memory.last_accessed.timestamp()),
+            "" if expected_revision is None else expected_revision,
+        ]
+        for name, value in _to_hash(memory, vector).items():
+            args += [name, value]
+        return self._put(keys=[own, keys.fingerprints(memory.scope)], args=args, client=client)
+
+    def delete(self, memories: Sequence[tuple[Scope, str]]) -> int:
+        """Delete memories by scope and id, one round trip; how many were there."""
+        if not memories:
+            return 0
+        with self._client.pipeline(transaction=False) as pipeline:
+            for scope, memory_id in memories:
+                self._delete(
+                    keys=[keys.record(scope, memory_id), keys.fingerprints(scope)],
+                    args=[keys.encode(memory_id)],
+                    client=pipeline,
+                )
+            return sum(pipeline.execute())
+
+    def touch(self, record_keys: Sequence[bytes], at: datetime) -> None:
+        """Note accesses, one round trip."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for key in record_keys:
+                self._touch(keys=[key], args=[repr(at.timestamp())], client=pipeline)
+            pipeline.execute()
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def find(
+        self, memory_ids: Sequence[str], *, namespace: str | None = None, user_id: str | None = None
+    ) -> list[list[tuple[Memory, int]]]:
+        """Per id: the memories that carry it (at most two are read) with their revisions. One round trip.
+
+        None leaves that part of the scope open, so one id may be found in several tenants.
+        """
+        with self._client.pipeline(transaction=False) as pipeline:
+            for memory_id in memory_ids:
+                query = f"@id:{{{keys.encode(memory_id) or '__none__'}}}"
+                for name, value in (("ns", namespace), ("user", user_id)):
+                    if value is not None:
+                        query += f" @{name}:{{{keys.encode(value)}}}"
+                pipeline.execute_command(
+                    "FT.SEARCH", index.MEMORIES, query, "RETURN", str(len(_PAGE_FIELDS)), *_PAGE_FIELDS,
+                    "LIMIT", "0", "2", "DIALECT", "2",
+                )  # fmt: skip
+            replies = pipeline.execute()
+        return [[_with_revision(fields) for _key, fields in index.parse_search(reply)[1]] for reply in replies]
+
+    def read(self, record_keys: Sequence[bytes]) -> list[Memory | None]:
+        """Memories by key, one round trip; None where one was deleted meanwhile."""
+        if not record_keys:
+            return []
+        with self._client.pipeline(transaction=False) as pipeline:
+            for key in record_keys:
+                pipeline.hmget(key, *_PAGE_FIELDS)
+            rows = pipeline.execute()
+        return [_from_hash(row) if row[1] is not None else None for row in rows]
+
+    def read_with_vectors(
+        self, memories: Sequence[tuple[Scope, str]]
+    ) -> list[tuple[Memory, int, npt.NDArray[np.float32]] | None]:
+        """Memories by scope and id, with revision and vector (shape (dim,)), one round trip."""
+        if not memories:
+            return []
+        with self._client.pipeline(transaction=False) as pipeline:
+            for scope, memory_id in memories:
+                pipeline.hmget(keys.record(scope, memory_id), *_PAGE_FIELDS, "vec")
+            rows = pipeline.execute()
+        return [
+            (_from_hash(row[:-1]), int(row[-2]), np.frombuffer(row[-1], np.float32)) if row[1] is not None else None
+            for row in rows
+        ]
+
+    def count(self, condition: MemoryFilter) -> int:
+        """How many memories match. One round trip."""
+        reply = self._client.execute_command(*_count_command(compile_filter(condition)))
+        return int(reply[0])
+
+    def list_page(
+        self, condition: MemoryFilter, *, offset: int, limit: int, oldest_first: bool = False
+    ) -> tuple[list[bytes], int]:
+        """Keys of one page, newest first (ties by id), and the true total. One round trip."""
+        query = compile_filter(condition)
+        with self._client.pipeline(transaction=False) as pipeline:
+            pipeline.execute_command(*_count_command(query))
+            pipeline.execute_command(
+                "FT.AGGREGATE", index.MEMORIES, query, "LOAD", "2", "@__key", "@id",
+                "SORTBY", "4", "@created", "ASC" if oldest_first else "DESC", "@id", "ASC", "MAX", str(offset + limit),
+                "LIMIT", str(offset), str(limit), "DIALECT", "2",
+            )  # fmt: skip
+            counted, rows = pipeline.execute()
+        return [dict(zip(row[::2], row[1::2], strict=True))[b"__key"] for row in rows[1:]], int(counted[0])
+
+    def candidates(
+        self,
+        condition: MemoryFilter,
+        *,
+        vector: npt.NDArray[np.float32] | None,
+        text: str | None,
+        k: int,
+        max_distance: float | None = None,
+        scorer: str = "BM25STD",
+    ) -> tuple[list[Hit], int]:
+        """The best `k` of the vector leg and of the text leg (each if given), and the number of matches.
+
+        One round trip. Without a text leg the number counts what matches the filter (and `max_distance`); without a
+        vector leg, what matches filter and words; with both, what matches the filter.
+        """
+        query = compile_filter(condition)
+        words = compile_text(text) if text is not None else None
+        commands: list[list[Any]] = [_count_command(query)]
+        if vector is not None:
+            commands.append(_vector_command(query, vector, k, max_distance))
+        if words is not None:
+            prefix = "" if query == EVERYTHING else f"{query} "
+            commands.append(
+                ["FT.SEARCH", index.MEMORIES, prefix + words, "WITHSCORES", "SCORER", scorer,
+                 "RETURN", "2", "created", "accessed", "LIMIT", "0", str(k), "DIALECT", "2"]
+            )  # fmt: skip
+        with self._client.pipeline(transaction=False) as pipeline:
+            for command in commands:
+                pipeline.execute_command(*command)
+            replies = pipeline.execute()
+        hits: dict[bytes, Hit] = {}
+        total = int(replies[0][0])
+        if vector is not None:
+            found, rows = index.parse_search(replies[1])
+            for key, fields in rows:
+                hits[key] = Hit(key, *_times(fields), distance=float(fields[b"dist"]))
+            if max_distance is not None:
+                total = found
+        if words is not None:
+            total = int(replies[-1][0]) if vector is None else total
+            for key, score, fields in _scored(replies[-1]):
+                known = hits.get(key)
+                hits[key] = Hit(key, *_times(fields), distance=known.distance if known else None, bm25=score)
+        elif vector is None:
+            total = 0
+        return list(hits.values()), total
+
+
+def _count_command(query: str) -> list[Any]:
+    return ["FT.SEARCH", index.MEMORIES, query, "LIMIT", "0", "0", "DIALECT", "2"]
+
+
+def _vector_command(query: str, vector: npt.NDArray[np.float32], k: int, max_distance: float | None) -> list[Any]:
+    blob = vector.astype(np.float32).tobytes()
+    tail = ["SORTBY", "dist", "ASC", "RETURN", "3", "dist", "created", "accessed", "LIMIT", "0", str(k)]
+    if max_distance is not None:
+        prefix = "" if query == EVERYTHING else f"{query} "
+        text = f"{prefix}@vec:[VECTOR_RANGE $radius $vector]=>{{$YIELD_DISTANCE_AS: dist}}"
+        return ["FT.SEARCH", index.MEMORIES, text, "PARAMS", "4", "radius", repr(max_distance), "vector", blob,
+                *tail, "DIALECT", "2"]  # fmt: skip
+    text = f"({query})=>[KNN $k @vec $vector AS dist]"
+    return ["FT.SEARCH", index.MEMORIES, text, "PARAMS", "4", "k", str(k), "vector", blob, *tail, "DIALECT", "2"]
+
+
+def _times(fields: dict[bytes, bytes]) -> tuple[float, float]:
+    return float(fields.get(b"created", 0)), float(fields.get(b"accessed", 0))
+
+
+def _scored(reply: list[Any]) -> list[tuple[bytes, float, dict[bytes, bytes]]]:
+    rows = []
+    for position in range(1, len(reply), 3):
+        flat = reply[position + 2]
+        if flat is not None:
+            rows.append((reply[position], float(reply[position + 1]), dict(zip(flat[::2], flat[1::2], strict=True))))
+    return rows
+
+
+def _put_result(reply: list[bytes]) -> PutResult:
+    status: PutStatus = reply[0].decode()  # type: ignore[assignment]
+    return PutResult(status, keys.decode(reply[1].decode()) or "" if status != "conflict" else "")
+
+
+def _to_hash(memory: Memory, vector: npt.NDArray[np.float32]) -> dict[str, Any]:
+    doc = codec.memory_to_json(memory)
+    for name in _IN_OWN_FIELDS:
+        del doc[name]
+    fields: dict[str, Any] = {
+        "id": keys.encode(memory.id),
+        "ns": keys.encode(memory.namespace),
+        "user": keys.encode(memory.user_id),
+        "sess": keys.encode(memory.session_id),
+        "type": keys.encode(memory.memory_type),
+        "strat": keys.encode(memory.extraction_strategy),
+        "text": memory.text,
+        "created": repr(memory.created_at.timestamp()),
+        "accessed": repr(memory.last_accessed.timestamp()),
+        "count": memory.access_count,
+        "doc": codec.dumps(doc),
+        "vec": np.asarray(vector, dtype=np.float32).tobytes(),
+    }
+    if memory.event_date is not None:
+        fields["event"] = repr(memory.event_date.timestamp())
+    for name, values in (("topics", memory.topics), ("ents", memory.entities)):
+        if values:
+            fields[name] = ",".join(dict.fromkeys(keys.fold(v) for v in values if v.strip()))
+    return fields
+
+
+def _from_hash(row: Sequence[bytes]) -> Memory:
+    text, doc_json, accessed, count = row[:4]
+    doc = codec.loads(doc_json)
+    doc["memory_type"] = MemoryType(doc["memory_type"])
+    doc["text"] = text.decode("utf-8")
+    doc["access_count"] = int(count)
+    doc["last_accessed"] = codec.dumps(codec.from_seconds(accessed)).decode().strip('"')
+    return codec.memory_from_json(doc)
+
+
+def _with_revision(fields: dict[bytes, bytes]) -> tuple[Memory, int]:
+    row = [fields[name.encode()] for name in _PAGE_FIELDS]
+    return _from_hash(row), int(row[-1])

@@ -1,0 +1,42 @@
+"""The engine's `Background`, on Celery."""
+
+from __future__ import annotations
+
+import structlog
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from app.config import get_settings
+from app.memory.models import BatchRef, SessionRef
+from tasks import pipelines
+from tasks.celery_app import app
+from tasks.queues import Queue
+
+log = structlog.get_logger(__name__)
+_AWAY = (OperationalError, RedisError, ConnectionError, TimeoutError, OSError)
+
+
+class CeleryBackground:
+    """Starts chains; when the broker is away it only says so, and the outbox starts them later."""
+
+    def promote(self, session: SessionRef, run_id: str) -> None:
+        """Start the promotion of a session."""
+        with_llm = get_settings().resolved_extraction_backend == "llm"
+        self._send(pipelines.promotion(session, run_id, with_llm=with_llm))
+
+    def process(self, batch: BatchRef) -> None:
+        """Start the chain for a stored batch."""
+        self._send(pipelines.enrich(batch) if batch.kind == "enrich" else pipelines.create(batch))
+
+    def queue_depth(self) -> int:
+        """Tasks that wait in all queues."""
+        with app.connection_for_read() as connection:
+            channel = connection.default_channel
+            return sum(int(channel._size(queue.value)) for queue in Queue)
+
+    @staticmethod
+    def _send(chain: object) -> None:
+        try:
+            chain.apply_async()  # type: ignore[attr-defined]
+        except _AWAY as error:
+            log.warning("broker away; the outbox will start this later", error=str(error))

@@ -1,0 +1,98 @@
+"""What every step has in common: retries, the final-failure record, ending a chain early."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from celery import Task
+from celery.exceptions import Ignore, SoftTimeLimitExceeded
+
+from app.container import Container, container
+from app.memory.errors import BackendUnavailable
+from app.memory.models import BatchRef, Scope, SessionRef, utc_now
+from tasks.celery_app import app
+from tasks.queues import Queue
+
+log = structlog.get_logger(__name__)
+TRANSIENT = (BackendUnavailable, ConnectionError, TimeoutError, SoftTimeLimitExceeded)
+MAX_RETRIES = 4
+MAX_BACKOFF_SECONDS = 30.0
+# After its own retries a piece of work rests this long, times its tries, before the outbox starts it again.
+REST_SECONDS = 15.0
+
+Reference = list[Any]
+
+
+def pack(ref: BatchRef | SessionRef) -> Reference:
+    """A reference as it travels in a task message: names only, never texts."""
+    if isinstance(ref, BatchRef):
+        return [ref.namespace, ref.batch_id]
+    return [ref.scope.namespace, ref.scope.user_id, ref.session_id]
+
+
+def unpack(reference: Reference) -> BatchRef | SessionRef:
+    """The inverse of `pack`."""
+    if len(reference) == 2:
+        return BatchRef(*reference)
+    return SessionRef(Scope(reference[0], reference[1]), reference[2])
+
+
+class StepTask(Task):  # type: ignore[misc]
+    """Base of all pipeline steps."""
+
+    abstract = True
+    max_retries = MAX_RETRIES
+
+    @property
+    def engine(self) -> Container:
+        """The process's container."""
+        return container()
+
+    def on_failure(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """The step failed for good: leave the work to the outbox, or give it up visibly after its tries."""
+        ref = unpack(args[0])
+        log.error("step failed", step=self.name, task=task_id, reference=args[0], error=f"{type(exc).__name__}: {exc}")
+        engine = self.engine
+        source: BatchRef | SessionRef = ref
+        batch = engine.batches.load(ref) if isinstance(ref, BatchRef) else None
+        if batch is not None and batch.session is not None:
+            source = batch.session
+        tries = engine.outbox.tries(source)
+        transient = isinstance(exc, TRANSIENT)
+        if tries >= engine.settings.task_max_attempts and not transient:
+            engine.outbox.give_up(source, f"{self.name}: {type(exc).__name__}: {exc}")
+            if batch is not None and batch.task_id:
+                engine.tasks.advance(batch.task_id, "failed", utc_now(), error=f"{type(exc).__name__}: {exc}")
+        else:
+            engine.outbox.retry_at(source, time.time() + REST_SECONDS * max(1, tries) * random.uniform(0.8, 1.2))
+
+
+def step(queue: Queue) -> Callable[[Callable[..., Any]], StepTask]:
+    """Make a function of (engine, reference, …) a pipeline step that returns a reference, or None to end the chain."""
+
+    def decorate(function: Callable[..., BatchRef | None]) -> StepTask:
+        def run(self: StepTask, reference: Reference, *args: Any) -> Reference:
+            structlog.contextvars.bind_contextvars(task=self.request.id, step=function.__name__)
+            try:
+                result = function(self.engine, unpack(reference), *args)
+            except TRANSIENT as error:
+                if self.request.retries >= MAX_RETRIES:
+                    raise
+                pause = min(MAX_BACKOFF_SECONDS, 0.5 * 2.0**self.request.retries) * random.uniform(0.5, 1.5)
+                raise self.retry(exc=error, countdown=pause) from error
+            finally:
+                structlog.contextvars.clear_contextvars()
+            if result is None:
+                raise Ignore
+            return pack(result)
+
+        task: StepTask = app.task(
+            run, bind=True, base=StepTask, name=f"tasks.steps.{function.__name__}", queue=queue.value
+        )
+        return task
+
+    return decorate

@@ -1,0 +1,97 @@
+"""The Celery application and its settings. Every one is here for a reason that the comment gives."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from celery import Celery
+from celery.signals import heartbeat_sent, setup_logging, worker_process_init
+from kombu import Queue as KombuQueue
+
+from app import container as composition
+from app.config import Settings, get_settings
+from app.logs import configure_logging
+from app.memory.errors import BackendUnavailable
+from tasks.queues import Queue
+
+
+def configure(application: Celery, settings: Settings) -> None:
+    """Apply the settings; times in seconds."""
+    visibility = settings.broker_visibility_timeout_seconds
+    transport = {
+        # A task that is not acknowledged is delivered again after this; tasks must be shorter (the hard limit is),
+        # or they run twice. Celery reads it in three places and uses the shortest.
+        "visibility_timeout": visibility,
+        # Without these two, kombu looks for lost deliveries only every 100 s.
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        "socket_keepalive": True,
+        "health_check_interval": 30,
+    }
+    application.conf.update(
+        broker_url=settings.broker_url,
+        result_backend=settings.result_backend_url,
+        broker_transport_options=transport,
+        result_backend_transport_options={"visibility_timeout": visibility},
+        visibility_timeout=visibility,
+        broker_connection_retry_on_startup=True,
+        # Publishing must fail fast when the broker is away: the outbox has the work already.
+        broker_connection_timeout=2,
+        task_publish_retry=True,
+        task_publish_retry_policy={"max_retries": 1, "interval_start": 0.05, "interval_max": 0.1},
+        # Steps are idempotent, so they are acknowledged after they ran; a killed child's task comes back.
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_acks_on_failure_or_timeout=True,
+        worker_prefetch_multiplier=1,
+        task_time_limit=settings.task_time_limit_seconds,
+        task_soft_time_limit=max(1, settings.task_time_limit_seconds - 10),
+        # Steps pass references; what users see of them is in our own task records.
+        task_ignore_result=True,
+        result_expires=3600,
+        task_default_queue=Queue.STORE.value,
+        task_queues=[KombuQueue(q.value) for q in Queue],
+        task_send_sent_event=True,
+        worker_send_task_events=True,
+        worker_soft_shutdown_timeout=10.0,
+        worker_enable_soft_shutdown_on_idle=True,
+        worker_cancel_long_running_tasks_on_connection_loss=True,
+        worker_max_tasks_per_child=10_000,
+        task_serializer="json",
+        accept_content=["json"],
+        timezone="UTC",
+        beat_schedule={
+            "dispatch": {
+                "task": "tasks.housekeeping.dispatch",
+                "schedule": settings.dispatch_interval_seconds,
+                # A tick that could not run in time is worthless: the next one does the same.
+                "options": {"queue": Queue.STORE.value, "expires": max(5.0, settings.dispatch_interval_seconds * 5)},
+            },
+        },
+        beat_max_loop_interval=max(0.2, min(5.0, settings.dispatch_interval_seconds)),
+    )
+
+
+app = Celery("tasks", include=["tasks.steps", "tasks.housekeeping"])
+configure(app, get_settings())
+
+
+@setup_logging.connect
+def _logging(**_: Any) -> None:
+    """Our own logging instead of Celery's."""
+    configure_logging(get_settings())
+
+
+@worker_process_init.connect
+def _fresh_child(**_: Any) -> None:
+    """Connections are not shared across the fork, and models load in the child."""
+    composition.reset()
+
+
+@heartbeat_sent.connect
+def _note_alive(**_: Any) -> None:
+    """Let `/readyz` see this worker; it runs in the worker's main process every two seconds."""
+    # The worker's event loop must not stop because Redis is away for a moment.
+    with suppress(BackendUnavailable):
+        composition.container().presence.note_worker()

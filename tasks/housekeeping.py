@@ -1,0 +1,13 @@
+"""What beat runs."""
+
+from __future__ import annotations
+
+from app.container import container
+from tasks.celery_app import app
+from tasks.queues import Queue
+
+
+@app.task(name="tasks.housekeeping.dispatch", queue=Queue.STORE.value, acks_late=False)
+def dispatch() -> None:
+    """Start what is due in the outbox. Lost ticks do not matter: the next one does the same."""
+    container().dispatcher.run()
