@@ -12,10 +12,13 @@ from app.memory.access import AccessTracker
 from app.memory.background import Background
 from app.memory.dispatch import Dispatcher
 from app.memory.extraction.base import Extractor
+from app.memory.lifecycle import Lifecycle
 from app.memory.long_term import LongTermMemory
+from app.memory.prompt import PromptHydration
 from app.memory.promotion import Promotion
 from app.memory.query_embedding import QueryEmbedder
 from app.memory.search import MemorySearch
+from app.memory.summary_views import SummaryViews
 from app.memory.working import WorkingMemory
 from app.providers.interfaces import Embedder, EntityRecognizer, Generator, TopicModel
 from app.store.batches import BatchRepository, TaskRepository
@@ -25,6 +28,7 @@ from app.store.presence import Presence
 from app.store.records import RecordRepository
 from app.store.sessions import SessionRepository
 from app.store.vector_cache import VectorCache
+from app.store.views import ViewRepository
 
 BACKGROUND = "tasks.background:CeleryBackground"
 
@@ -151,6 +155,28 @@ class Container:
     def search(self) -> MemorySearch:
         """Search."""
         return MemorySearch(self.records, self.queries, AccessTracker(self.records), self.settings)
+
+    @cached_property
+    def lifecycle(self) -> Lifecycle:
+        """Forgetting and compaction."""
+        return Lifecycle(self.records)
+
+    @cached_property
+    def hydration(self) -> PromptHydration:
+        """Prompts."""
+        return PromptHydration(self.working_memory, self.search)
+
+    @cached_property
+    def summary_views(self) -> SummaryViews:
+        """Summary views."""
+        return SummaryViews(
+            ViewRepository(self.redis),
+            self.records,
+            self.tasks,
+            self.background,
+            lambda: self.generator,
+            self.settings,
+        )
 
     @cached_property
     def promotion(self) -> Promotion:

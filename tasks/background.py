@@ -11,6 +11,7 @@ from app.memory.models import BatchRef, SessionRef
 from tasks import pipelines
 from tasks.celery_app import app
 from tasks.queues import Queue
+from tasks.summaries import run_view
 
 log = structlog.get_logger(__name__)
 _AWAY = (OperationalError, RedisError, ConnectionError, TimeoutError, OSError)
@@ -27,6 +28,10 @@ class CeleryBackground:
     def process(self, batch: BatchRef) -> None:
         """Start the chain for a stored batch."""
         self._send(pipelines.enrich(batch) if batch.kind == "enrich" else pipelines.create(batch))
+
+    def run_view(self, view_id: str, task_id: str | None) -> None:
+        """Start a full run of a summary view."""
+        self._send(run_view.s(view_id, task_id))
 
     def queue_depth(self) -> int:
         """Tasks that wait in all queues."""

@@ -73,7 +73,7 @@ def configure(application: Celery, settings: Settings) -> None:
     )
 
 
-app = Celery("tasks", include=["tasks.steps", "tasks.housekeeping"])
+app = Celery("tasks", include=["tasks.steps", "tasks.housekeeping", "tasks.summaries"])
 configure(app, get_settings())
 
 

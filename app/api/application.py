@@ -6,7 +6,7 @@ from flask import Flask
 from flask_smorest import Api
 
 import app as package
-from app.api import health, long_term_memory, tasks, working_memory
+from app.api import health, long_term_memory, prompt, summary_views, tasks, working_memory
 from app.api.errors import register_error_handlers
 from app.api.wire import OrjsonProvider
 from app.config import Settings
@@ -38,7 +38,7 @@ def build(settings: Settings) -> Flask:
     flask.url_map.merge_slashes = False
     register_error_handlers(flask)
     api = WireApi(flask)
-    for module in (health, working_memory, long_term_memory, tasks):
+    for module in (health, working_memory, long_term_memory, prompt, summary_views, tasks):
         api.register_blueprint(module.bp)
     health.register_probes(flask)
     return flask

@@ -10,10 +10,12 @@ from marshmallow import fields
 from app.api.resource import blueprint, engine
 from app.api.schemas.base import AckSchema
 from app.api.schemas.fields import Text
+from app.api.schemas.lifecycle import ForgetQuerySchema, ForgetReportSchema, ForgetSchema
 from app.api.schemas.memory import CreateMemoriesSchema, MemoryRecordSchema, MemoryUpdateSchema
 from app.api.schemas.search import SearchQuerySchema, SearchRequestSchema, SearchResultsSchema
 from app.api.schemas.working import ScopeQuerySchema
 from app.memory.errors import InvalidRequest
+from app.memory.lifecycle import scope_filter
 from app.memory.models import Memory
 from app.memory.search import SearchRequest
 
@@ -76,6 +78,34 @@ def search(request: SearchRequest, query: dict[str, Any]) -> Any:
     """Search memories: semantic, keyword or hybrid, with filters; without text, list them."""
     _require_enabled()
     return engine().search.search(request)
+
+
+@bp.route("/forget", methods=["POST"])
+@bp.route("/forget/", methods=["POST"])
+@bp.arguments(ForgetSchema)
+@bp.arguments(ForgetQuerySchema, location="query")
+@bp.response(200, ForgetReportSchema)
+def forget(body: dict[str, Any], query: dict[str, Any]) -> Any:
+    """Delete old and unused memories by policy; a dry run unless `dry_run=false`."""
+    _require_enabled()
+    return engine().lifecycle.forget(
+        scope_filter(query.get("namespace"), query.get("user_id"), query.get("session_id")),
+        body["policy"],
+        limit=query["limit"],
+        dry_run=query["dry_run"],
+        pinned_ids=frozenset(body["pinned_ids"]),
+    )
+
+
+@bp.route("/compact", methods=["POST"])
+@bp.route("/compact/", methods=["POST"])
+@bp.arguments(ScopeQuerySchema, location="query")
+@bp.response(200, AckSchema)
+def compact(query: dict[str, Any]) -> Any:
+    """Fold duplicates into one; pinned memories are never touched."""
+    _require_enabled()
+    remaining = engine().lifecycle.compact(scope_filter(query.get("namespace"), query.get("user_id")))
+    return f"ok, {remaining} memories remaining after compaction"
 
 
 @bp.route("/<path:memory_id>", methods=["GET"])

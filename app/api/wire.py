@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import marshmallow as ma
 import orjson
@@ -90,7 +90,7 @@ _LOCATIONS = {"json": "body", "query": "query", "view_args": "path", "path": "pa
 class WireParser(FlaskParser):
     """webargs as the contract wants it: its own JSON reader, and 422 with locations."""
 
-    DEFAULT_UNKNOWN_BY_LOCATION = {"json": None, "query": ma.EXCLUDE, "path": None}
+    DEFAULT_UNKNOWN_BY_LOCATION: ClassVar[dict[str, Any]] = {"json": None, "query": ma.EXCLUDE, "path": None}
 
     def load_json(self, req: Request, schema: ma.Schema) -> Any:
         """The body's JSON value."""

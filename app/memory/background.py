@@ -21,3 +21,7 @@ class Background(Protocol):
     def queue_depth(self) -> int:
         """Tasks that wait in all queues."""
         ...
+
+    def run_view(self, view_id: str, task_id: str | None) -> None:
+        """Start a full run of a summary view."""
+        ...

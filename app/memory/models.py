@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from app.memory.filters import MemoryFilter
+
 
 def utc_now() -> datetime:
     """Now, in UTC."""
@@ -223,3 +225,35 @@ class Entity:
 
     name: str
     kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryView:
+    """A standing question over long-term memory, answered per partition (wire contract 5.1).
+
+    `filters` is the client's JSON, for showing; `condition` is what it means. It has no owner on the wire.
+    """
+
+    id: str
+    condition: MemoryFilter
+    name: str | None = None
+    source: str = "long_term"
+    group_by: tuple[str, ...] = ()
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    time_window_days: int | None = None
+    continuous: bool = False
+    prompt: str | None = None
+    model_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionSummary:
+    """The summary of one partition of a view; `digest` tells whether its memories changed since."""
+
+    view_id: str
+    group: Mapping[str, str]
+    summary: str
+    memory_count: int
+    computed_at: datetime
+    empty_reason: str | None = None
+    digest: str = ""

@@ -1,0 +1,66 @@
+"""Forgetting and compaction on the wire (contract 3.10, 3.11)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields, validate
+
+from app.api.schemas.base import WireSchema
+from app.api.schemas.fields import Flag, Real, Text, Whole
+from app.api.schemas.working import ScopeQuerySchema
+from app.memory.lifecycle import ForgetPolicy, ForgetReport
+from app.memory.models import MemoryType
+
+_POSITIVE = validate.Range(min=0, error="Input should be greater than or equal to 0")
+_TYPES = validate.OneOf([str(t) for t in MemoryType], error="Input should be one of: {choices}")
+
+
+class PolicySchema(WireSchema):
+    """What may be forgotten; limits that are absent are not used."""
+
+    max_age_days = Real(validate=_POSITIVE, metadata={"description": "Days since creation"})
+    max_inactive_days = Real(validate=_POSITIVE, metadata={"description": "Days since the last access"})
+    budget = Whole(validate=_POSITIVE, metadata={"description": "Keep this many of the most recent"})
+    memory_type_allowlist = fields.List(Text(validate=_TYPES))
+    hard_age_multiplier = Real(load_default=12.0, validate=_POSITIVE)
+
+    @ma.post_load
+    def _make(self, data: dict[str, Any], **_: Any) -> ForgetPolicy:
+        if (allowed := data.get("memory_type_allowlist")) is not None:
+            data["memory_type_allowlist"] = tuple(allowed)
+        return ForgetPolicy(**data)
+
+
+class ForgetSchema(WireSchema):
+    """The body of a forget."""
+
+    policy = fields.Nested(PolicySchema, required=True, error_messages={"required": "Field required"})
+    pinned_ids = fields.List(Text(), load_default=list)
+
+
+class ForgetQuerySchema(ScopeQuerySchema):
+    """Whose memories, how many, and whether really."""
+
+    session_id = Text()
+    limit = Whole(load_default=1000, validate=validate.Range(min=1, max=100_000))
+    dry_run = Flag(load_default=True, metadata={"description": "True: only say what would go"})
+
+
+class ForgetReportSchema(WireSchema):
+    """What went, or would go."""
+
+    scanned = fields.Integer()
+    deleted = fields.Integer()
+    deleted_ids = fields.List(fields.String())
+    dry_run = fields.Boolean()
+
+    def to_wire(self, value: ForgetReport) -> dict[str, Any]:
+        """All fields of the contract."""
+        return {
+            "scanned": value.scanned,
+            "deleted": len(value.deleted_ids),
+            "deleted_ids": list(value.deleted_ids),
+            "dry_run": value.dry_run,
+        }

@@ -1,0 +1,161 @@
+"""Summary views on the wire (contract 5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields, validate
+
+from app.api.schemas.base import WireSchema
+from app.api.schemas.fields import Flag, Id, Json, Text, Whole
+from app.api.schemas.search import TagFilterField, TimeFilterField
+from app.memory.errors import InvalidRequest
+from app.memory.filters import MemoryFilter, TagFilter, TimeFilter
+from app.memory.models import MemoryType, PartitionSummary, SummaryView
+from app.memory.summary_views import GROUP_FIELDS
+
+FILTER_KEYS = (*GROUP_FIELDS, "extraction_strategy", "topics", "event_date")
+_TAG = TagFilterField()
+_TYPE = TagFilterField(choices=tuple(str(t) for t in MemoryType))
+_TIME = TimeFilterField()
+
+
+def _tag_condition(name: str, value: Any) -> TagFilter | None:
+    field = _TYPE if name == "memory_type" else _TAG
+    if isinstance(value, list):
+        value = {"any": value}
+    elif not isinstance(value, dict):
+        value = {"eq": value if isinstance(value, str) else str(value)}
+    found: TagFilter | None = field.deserialize(value)
+    return found
+
+
+def _time_condition(value: Any) -> TimeFilter | None:
+    found: TimeFilter | None = _TIME.deserialize(value if isinstance(value, dict) else {"eq": value})
+    return found
+
+
+def condition_of(filters: dict[str, Any]) -> MemoryFilter:
+    """What a view's filters mean. Raises marshmallow's ValidationError on a wrong one."""
+    tags: dict[str, tuple[TagFilter, ...]] = {}
+    times: dict[str, TimeFilter] = {}
+    for name, value in filters.items():
+        try:
+            if name == "event_date":
+                if (time := _time_condition(value)) is not None:
+                    times[name] = time
+            elif (tag := _tag_condition(name, value)) is not None:
+                tags[name] = (tag,)
+        except ma.ValidationError as error:
+            raise ma.ValidationError({name: error.messages}, field_name="filters") from None
+    return MemoryFilter(tags, times)
+
+
+class SummaryViewSchema(WireSchema):
+    """A view; loading yields a `SummaryView` without id."""
+
+    id = fields.String(dump_only=True)
+    name = Text(validate=validate.Length(max=255))
+    source = Text(
+        required=True,
+        validate=validate.OneOf(["long_term", "working_memory"], error="Input should be one of: {choices}"),
+    )
+    group_by = fields.List(Text(), load_default=list, metadata={"example": ["user_id"]})
+    filters = Json(load_default=dict, metadata={"example": {"namespace": "support"}})
+    time_window_days = Whole(validate=validate.Range(min=1, max=36_500))
+    continuous = Flag(load_default=False, metadata={"description": "Refreshed by the server periodically"})
+    prompt = Text(validate=validate.Length(max=20_000))
+    model_name = Text(validate=validate.Length(max=255))
+
+    @ma.post_load
+    def _make(self, data: dict[str, Any], **_: Any) -> SummaryView:
+        if data["source"] == "working_memory":
+            raise InvalidRequest("source 'working_memory' is not supported; use 'long_term'")
+        for what, given, known in (
+            ("group_by", data["group_by"], GROUP_FIELDS),
+            ("filters", data["filters"], FILTER_KEYS),
+        ):
+            unknown = sorted(set(given) - set(known))
+            if unknown:
+                raise InvalidRequest(f"Unsupported {what}: {', '.join(unknown)}; known are: {', '.join(known)}")
+        return SummaryView(
+            id="",
+            condition=condition_of({k: v for k, v in data["filters"].items() if v is not None}),
+            name=data.get("name"),
+            source=data["source"],
+            group_by=tuple(dict.fromkeys(data["group_by"])),
+            filters=data["filters"],
+            time_window_days=data.get("time_window_days"),
+            continuous=data["continuous"],
+            prompt=data.get("prompt"),
+            model_name=data.get("model_name"),
+        )
+
+    def to_wire(self, value: SummaryView) -> dict[str, Any]:
+        """All fields of the contract."""
+        return {
+            "id": value.id,
+            "name": value.name,
+            "source": value.source,
+            "group_by": list(value.group_by),
+            "filters": dict(value.filters),
+            "time_window_days": value.time_window_days,
+            "continuous": value.continuous,
+            "prompt": value.prompt,
+            "model_name": value.model_name,
+        }
+
+
+class PartitionSchema(WireSchema):
+    """The summary of one partition."""
+
+    view_id = fields.String()
+    group = fields.Dict(keys=fields.String(), values=fields.String())
+    summary = fields.String()
+    memory_count = fields.Integer()
+    empty = fields.Boolean()
+    empty_reason = fields.String(allow_none=True)
+    computed_at = fields.DateTime()
+
+    def to_wire(self, value: PartitionSummary) -> dict[str, Any]:
+        """All fields of the contract."""
+        return {
+            "view_id": value.view_id,
+            "group": dict(value.group),
+            "summary": value.summary,
+            "memory_count": value.memory_count,
+            "empty": value.empty_reason is not None,
+            "empty_reason": value.empty_reason,
+            "computed_at": value.computed_at,
+        }
+
+
+class RunPartitionSchema(WireSchema):
+    """Which partition to run."""
+
+    group = fields.Dict(keys=Text(), values=Text(), required=True, error_messages={"required": "Field required"})
+
+    @ma.pre_load(pass_collection=False)
+    def _bare_group(self, data: Any, **_: Any) -> Any:
+        # The Java client sends the group itself (wire contract 5.2).
+        bare = isinstance(data, dict) and not isinstance(data.get("group"), dict)
+        if bare and data and all(isinstance(v, str) for v in data.values()):
+            return {"group": data}
+        return data
+
+
+class RunViewSchema(WireSchema):
+    """How to run a view; the body may be empty."""
+
+    body_optional = True
+    task_id = Id()
+
+
+class PartitionQuerySchema(WireSchema):
+    """Which stored partitions to show."""
+
+    user_id = Text()
+    namespace = Text()
+    session_id = Text()
+    memory_type = Text()
