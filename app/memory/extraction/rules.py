@@ -1,0 +1,164 @@
+"""The extraction backend that needs no language model: grammar and word lists over a spaCy parse.
+
+It finds fewer memories than a good model and invents none: every one is a clause that a person said, rewritten so
+that it stands on its own.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.memory.extraction.answers import answered
+from app.memory.extraction.corrections import Correction, correct, replaced_value
+from app.memory.extraction.dialogue import APPLICATION_USER, SYSTEM_ROLES, Turn, read_dialogue
+from app.memory.extraction.ellipsis import completed
+from app.memory.extraction.selection import is_one_off, speaks_of_the_past, worth_remembering
+from app.memory.extraction.statements import Statement, statements
+from app.memory.grounding.rules import ground_candidates
+from app.memory.models import Candidate, ExtractionWindow, MemoryType
+from app.providers.spacy_models import DEFAULT_MODEL, spacy_model
+
+_WORD = re.compile(r"[a-z0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    window: ExtractionWindow
+    turns: tuple[Turn, ...]
+
+
+class RulesExtractor:
+    """Extraction and grounding by rules (an `Extractor`). Holds no state but the last window's parse, per thread."""
+
+    backend = "rules"
+
+    def __init__(self, model: str = DEFAULT_MODEL) -> None:
+        self.model_id = f"rules/{model}"
+        self._model = model
+        self._last = threading.local()
+
+    def extract(self, window: ExtractionWindow) -> list[Candidate]:
+        """What the people in `window.new` said that is worth remembering, still in their own words."""
+        turns = self._read(window)
+        echoes = _recalled(window)
+        found: list[Candidate] = []
+        for index, turn in enumerate(turns):
+            if not (turn.new and turn.human):
+                continue
+            for candidate in self._of_turn(turn, turns[:index], found):
+                if not _is_echo(candidate.text, turn.speaker, echoes):
+                    found.append(candidate)
+        return found
+
+    def ground(self, window: ExtractionWindow, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """The candidates that can be made to stand on their own, rewritten so; the others are left out."""
+        if not candidates:
+            return []
+        return ground_candidates(self._read(window), candidates, spacy_model(self._model))
+
+    def _read(self, window: ExtractionWindow) -> tuple[Turn, ...]:
+        """The window's turns; grounding right after extraction reuses the parse."""
+        last: _Read | None = getattr(self._last, "read", None)
+        if last is None or (last.window is not window and last.window != window):
+            last = self._last.read = _Read(window, read_dialogue(window, spacy_model(self._model)))
+        return last.turns
+
+    def _of_turn(self, turn: Turn, earlier: Sequence[Turn], found: list[Candidate]) -> list[Candidate]:
+        answer = answered(turn, earlier)
+        if answer is not None:
+            return [_candidate(turn, answer, turn.message.content.strip(), MemoryType.SEMANTIC)]
+        candidates: list[Candidate] = []
+        for passage, doc in zip(turn.passages, turn.docs, strict=True):
+            for statement in statements(doc):
+                start, end = passage.span(statement.start, statement.end)
+                quote = turn.message.content[start:end].strip()
+                correction = correct(statement, turn, earlier, [*found, *candidates])
+                if correction is not None:
+                    _apply(correction, found, candidates)
+                    if correction.text:
+                        candidates.append(_corrected(turn, correction, quote))
+                    continue
+                text = completed(statement, to_the_assistant=turn.speaker == APPLICATION_USER)
+                if text is None and not worth_remembering(statement):
+                    continue
+                text = _taken_back(text or statement.text, statement.sentence.text, found, candidates)
+                candidates.append(_candidate(turn, text, quote, _kind(statement)))
+        return candidates
+
+
+def _candidate(turn: Turn, text: str, quote: str, kind: MemoryType) -> Candidate:
+    return Candidate(
+        text=text,
+        extracted_from=(turn.message.id,),
+        quote=quote,
+        memory_type=kind,
+        created_at=turn.message.created_at,
+    )
+
+
+def _corrected(turn: Turn, correction: Correction, quote: str) -> Candidate:
+    """The corrected statement: quoted where it was first made, with the correction's own words beside it."""
+    return Candidate(
+        text=correction.text,
+        extracted_from=tuple(dict.fromkeys((*correction.sources, turn.message.id))),
+        quote=correction.corrected_quote,
+        memory_type=MemoryType.SEMANTIC,
+        created_at=turn.message.created_at,
+        metadata={"corrected_by": quote},
+    )
+
+
+def _apply(correction: Correction, *lists: list[Candidate]) -> None:
+    """Take back the candidate that a correction replaces."""
+    for candidates in lists:
+        if correction.replaced in candidates:
+            candidates.remove(correction.replaced)
+
+
+def _taken_back(text: str, sentence: str, *lists: list[Candidate]) -> str:
+    """Such as "No, my flight is on the 21st, not the 20th": says the new value, and takes the old statement back."""
+    match = replaced_value(text, sentence)
+    if match is None:
+        return text
+    remaining, old = match
+    words = set(_WORD.findall(remaining.lower()))
+    for candidates in lists:
+        for candidate in list(candidates):
+            said = set(_WORD.findall(candidate.text.lower()))
+            if set(_WORD.findall(old.lower())) <= said and len(words & said) >= 3:
+                candidates.remove(candidate)
+    return remaining
+
+
+def _kind(statement: Statement) -> MemoryType:
+    past = speaks_of_the_past(statement.head)
+    return MemoryType.EPISODIC if is_one_off(past, statement.head) else MemoryType.SEMANTIC
+
+
+def _recalled(window: ExtractionWindow) -> list[frozenset[str]]:
+    """The lines of the window's system messages, as word sets: memories recalled into the conversation are there."""
+    return [
+        frozenset(_WORD.findall(line.lower()))
+        for message in (*window.context, *window.new)
+        if message.role.lower() in SYSTEM_ROLES
+        for line in re.split(r"[\n;]|(?<=[.!?])\s", message.content)
+        if len(_WORD.findall(line.lower())) >= 3
+    ]
+
+
+def _is_echo(text: str, speaker: str, echoes: list[frozenset[str]]) -> bool:
+    """Whether a statement nearly repeats a recalled memory, the change of person apart."""
+    said = frozenset(_unpersoned(_WORD.findall(text.lower()), speaker))
+    for echo in echoes:
+        recalled = frozenset(_unpersoned(list(echo), speaker))
+        if said and len(said & recalled) >= 0.85 * max(len(said), min(len(recalled), len(said) + 2)):
+            return True
+    return False
+
+
+def _unpersoned(words: list[str], speaker: str) -> list[str]:
+    persons = {"i", "user", "the", "my", "s", "a", "an", "am", "is", "m", "are", "has", "have", "ve", speaker.lower()}
+    return [word.rstrip("s") for word in words if word not in persons]

@@ -1,0 +1,105 @@
+"""Grounding without a language model: look pronouns up, make dates absolute, check, and leave out what fails."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from app.memory.extraction.dialogue import Turn
+from app.memory.grounding.dates import make_dates_absolute
+from app.memory.grounding.pronouns import resolve
+from app.memory.grounding.referents import Discourse, Mention, Referent
+from app.memory.grounding.rewrite import rewrite
+from app.memory.grounding.verify import verify
+from app.memory.models import Candidate, MemoryType
+from app.word_sets import word_set
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+    from spacy.tokens import Doc
+
+# "I decided to move in May": the date is that of the plan.
+_AHEAD = word_set("decide plan agree arrange promise intend choose commit hope want schedule sign")
+# "User's next check-up is on 2026-12-03": which one is said by the date.
+_NEXT = re.compile(r"('s) (?:next|upcoming) (?=[a-z])")
+# "User's cat Miso's name is Miso": the name was known already.
+_NAMED_TWICE = re.compile(r"^(.{3,60}?) (\w+)'s name is \2$")
+_PAST = re.compile(r"^(?:VBD|VBN)$")
+
+
+def ground_candidates(turns: Sequence[Turn], candidates: Sequence[Candidate], nlp: Language) -> list[Candidate]:
+    """The candidates that stand on their own after rewriting; the others are left out."""
+    discourse = _read(turns)
+    by_id = {turn.message.id: index for index, turn in enumerate(turns)}
+    grounded: list[Candidate] = []
+    for candidate, doc in zip(candidates, nlp.pipe([candidate.text for candidate in candidates]), strict=True):
+        sources = [by_id[source] for source in candidate.extracted_from if source in by_id]
+        if not sources:
+            continue
+        result = _grounded(candidate, doc, turns, sources, discourse)
+        if not verify(result.text) and all(result.text != other.text for other in grounded):
+            grounded.append(result)
+    return grounded
+
+
+def _read(turns: Iterable[Turn]) -> Discourse:
+    """Everything mentioned in the conversation, in order."""
+    discourse = Discourse()
+    for index, turn in enumerate(turns):
+        if turn.human and turn.speaker != "User":
+            discourse.add(
+                Mention(_speaker(turn.speaker, discourse), (index, -1), discourse.sentence, False, turn.speaker)
+            )
+        for passage, doc in zip(turn.passages, turn.docs, strict=True):
+            resolve(doc, turn.speaker if turn.human else "User", discourse, index, passage.origin)
+    return discourse
+
+
+def _speaker(name: str, discourse: Discourse) -> Referent:
+    from app.providers.entities import given_names
+
+    known = discourse.find(lambda referent: referent.short == name)
+    gender = {"f": "f", "m": "m"}.get(given_names().get(name.split()[0].lower(), ""), "")
+    return known or Referent(name, name, "person", gender)
+
+
+def _grounded(
+    candidate: Candidate, doc: Doc, turns: Sequence[Turn], sources: Sequence[int], discourse: Discourse
+) -> Candidate:
+    """Pronouns are looked up where the statement was first made, dates counted from its latest source message."""
+    index, turn, latest = sources[0], turns[sources[0]], turns[max(sources)]
+    offset = max(turn.message.content.find(candidate.quote), 0) if candidate.quote else 0
+    known = discourse.until((index, offset))
+    resolution = resolve(doc, turn.speaker, known, index, offset)
+    dated = make_dates_absolute(
+        rewrite(doc, turn.speaker, resolution), latest.said_at, "past" if _is_past(doc) else "future"
+    )
+    event = dated.event_date
+    kind = candidate.memory_type
+    if event is not None:
+        kind = MemoryType.EPISODIC
+    elif dated.open_ended:
+        kind = MemoryType.SEMANTIC
+    dated = replace(dated, text=_NEXT.sub(r"\1 ", dated.text))
+    text = _NAMED_TWICE.sub(r"\1's name is \2", dated.text[:1].upper() + dated.text[1:])
+    return replace(
+        candidate,
+        text=text,
+        memory_type=kind,
+        event_date=candidate.event_date or event,
+        created_at=candidate.created_at or turn.message.created_at,
+    )
+
+
+def _is_past(doc: Doc) -> bool:
+    root = next(iter(doc.sents)).root
+    auxiliaries = [child for child in root.children if child.dep_ in ("aux", "auxpass")]
+    if any(token.tag_ == "MD" for token in auxiliaries):
+        return False
+    if root.lemma_ in _AHEAD and any(child.dep_ == "xcomp" for child in root.children):
+        return False
+    if auxiliaries:
+        return any(token.tag_ == "VBD" or token.lemma_ == "have" for token in auxiliaries)
+    return bool(_PAST.match(root.tag_))
