@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 import app as package
@@ -40,6 +42,9 @@ def demo(url: str | None) -> None:
         raise SystemExit(play(url))
     from app.supervisor import run_stack
 
+    # Nobody wants to watch the usual 30 quiet seconds; the child processes inherit this.
+    os.environ.setdefault("EXTRACTION_DEBOUNCE_SECONDS", "2")
+    get_settings.cache_clear()
     raise SystemExit(run_stack(get_settings(), with_demo=True))
 
 
@@ -91,6 +96,14 @@ def migrate_status() -> None:
     done = runner.applied(_store(get_settings()))
     for item in runner.steps():
         click.echo(f"{item.number:4d} {item.name:40s} {'applied' if item.number in done else 'pending'}")
+
+
+@main.command("settings")
+def settings_table() -> None:
+    """Print all settings as the Markdown table of docs/configuration.md."""
+    from app.settings_table import settings_markdown
+
+    click.echo(settings_markdown())
 
 
 @main.group()

@@ -1,0 +1,55 @@
+# `make help` lists the targets. Every setting of the platform may be given in the environment: PORT=9000 make run
+SHELL := /bin/bash
+BIN := .venv/bin
+# The models are on this machine: never ask a hub for them.
+export HF_HUB_OFFLINE ?= 1
+# The recipes `exec` what runs long, so that a signal to make reaches it and not a shell in between.
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Install everything into .venv and prepare the models (fast when nothing changed)
+	@exec scripts/setup.sh
+
+.PHONY: demo
+demo: setup ## Start everything, play a sample conversation, keep serving until Ctrl-C
+	@exec $(BIN)/agent-memory demo
+
+.PHONY: run
+run: setup ## Start everything and serve until Ctrl-C (PORT, DATA_DIR, REDIS_URL, …)
+	@exec $(BIN)/agent-memory up
+
+.PHONY: dev
+dev: ## Install what tests and checks need as well
+	@exec scripts/setup.sh dev
+
+.PHONY: test
+test: dev ## Run the whole test suite (ARGS="-k name" for a part of it)
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: dev ## Check style, formatting and the import directions
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@exec $(BIN)/lint-imports
+
+.PHONY: typecheck
+typecheck: dev ## Check types
+	@exec $(BIN)/mypy
+
+.PHONY: quality
+quality: dev ## Measure extraction, grounding and retrieval against the gold sets
+	@exec $(BIN)/python -m pytest -m quality $(ARGS)
+
+.PHONY: bench
+bench: dev ## Measure latency and throughput of a running stack's routes
+	@exec $(BIN)/python -m pytest -m load -s $(ARGS)
+
+.PHONY: clean
+clean: ## Delete caches and build products; data (.data) and the environment (.venv) stay
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov build dist
+	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

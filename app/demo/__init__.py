@@ -1,0 +1,1 @@
+"""The demo's sample conversation and its player."""

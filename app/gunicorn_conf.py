@@ -1,0 +1,42 @@
+"""gunicorn's settings, from ours: `gunicorn -c python:app.gunicorn_conf app.wsgi:application`.
+
+Few processes with many threads: requests wait on Redis, and every process has its own copy of the embedding model.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from app.config import get_settings
+
+_settings = get_settings()
+
+bind = f"{_settings.host}:{_settings.port}"
+worker_class = "gthread"
+workers = _settings.web_workers
+threads = _settings.web_threads
+# Loaded in the child: models and connections must not cross a fork.
+preload_app = False
+timeout = 60
+graceful_timeout = 30
+# Longer than load balancers keep idle connections (60 s is usual), so that they, not we, close them.
+keepalive = 75
+# Threads would lose their connections to a recycled worker; leaks are to be found, not hidden.
+max_requests = 0
+# On a disk, the heartbeat file can block a worker for seconds.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
+accesslog = None
+errorlog = "-"
+loglevel = _settings.log_level.lower()
+# Its control socket has a fixed path per user: two stacks side by side would fight over it.
+control_socket_disable = True
+
+
+def post_worker_init(worker: Any) -> None:
+    """Load what the first requests need, in the child and before it takes any."""
+    import app
+
+    warm_up = getattr(app, "warm_up", None)
+    if warm_up is not None:
+        warm_up()
