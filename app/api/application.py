@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from flask import Flask
 from flask_smorest import Api
+from werkzeug.routing import PathConverter
 
 import app as package
 from app.api import health, long_term_memory, prompt, summary_views, tasks, working_memory
 from app.api.errors import register_error_handlers
 from app.api.wire import OrjsonProvider
 from app.config import Settings
+
+
+class AnyPath(PathConverter):
+    """The rest of a path, whatever it is: ids may begin with a slash and hold line breaks."""
+
+    part_isolating = False
+    regex = r"[\s\S]+?"
 
 
 class WireApi(Api):
@@ -36,6 +44,7 @@ def build(settings: Settings) -> Flask:
     flask.url_map.strict_slashes = False
     # Ids may begin or end with a slash or hold several in a row: take paths as they are.
     flask.url_map.merge_slashes = False
+    flask.url_map.converters["path"] = AnyPath
     register_error_handlers(flask)
     api = WireApi(flask)
     for module in (health, working_memory, long_term_memory, prompt, summary_views, tasks):

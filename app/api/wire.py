@@ -15,6 +15,8 @@ from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from app.memory.errors import ValidationFailed
 
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+# More of a refused value is not repeated in the answer.
+MAX_INPUT_CHARS = 2_000
 
 
 class OrjsonProvider(JSONProvider):
@@ -36,7 +38,17 @@ class OrjsonProvider(JSONProvider):
 
 def problem(kind: str, loc: list[Any], message: str, given: Any = None) -> dict[str, Any]:
     """One entry of a 422's `detail` (wire contract 1.4)."""
-    return {"type": kind, "loc": loc, "msg": message, "input": given}
+    return {"type": kind, "loc": loc, "msg": message, "input": _shown(given)}
+
+
+def _shown(given: Any) -> Any:
+    """What was given, or only its kind when it is long or nested more deeply than an answer could hold."""
+    if isinstance(given, (dict, list)):
+        small = len(given) <= MAX_INPUT_CHARS and check_depth(given)
+        return given if small and len(orjson.dumps(given)) <= MAX_INPUT_CHARS else f"({type(given).__name__})"
+    if isinstance(given, str) and len(given) > MAX_INPUT_CHARS:
+        return f"{given[:MAX_INPUT_CHARS]}…"
+    return given
 
 
 def read_json(request: Request) -> Any:

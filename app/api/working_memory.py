@@ -61,9 +61,10 @@ def _with_etag(stored: tuple[Session, ContextUse]) -> tuple[Any, int, dict[str, 
 @bp.response(200, SessionListSchema)
 def list_sessions(query: dict[str, Any]) -> Any:
     """List session ids, most recently updated first."""
-    return engine().working_memory.list_ids(
+    found = engine().working_memory.list_ids(
         namespace=query.get("namespace"), user_id=query.get("user_id"), limit=query["limit"], offset=query["offset"]
     )
+    return found, 200  # a bare pair would be read as body and status
 
 
 @bp.route("/<path:session_id>/messages", methods=["POST"])

@@ -124,11 +124,15 @@ class Lifecycle:
             if mark:
                 groups.setdefault((memory.namespace, memory.user_id, mark), []).append(memory)
         extra: list[Memory] = []
-        for copies in groups.values():
+        kept: list[tuple[Memory, str]] = []
+        for (_namespace, _user_id, mark), copies in groups.items():
             if len(copies) > 1:
                 keep = max(copies, key=lambda m: (m.pinned, m.last_accessed, m.id))
                 extra += [m for m in copies if m is not keep and not m.pinned]
+                kept.append((keep, mark))
         self._records.delete([(m.scope, m.id) for m in extra])
+        # The fact may have been known under a copy's id: from now on it is under that of the kept one.
+        self._records.adopt_fingerprints(kept)
         return self._records.count(condition)
 
     def _oldest(self, condition: MemoryFilter, limit: int | None) -> list[Memory]:

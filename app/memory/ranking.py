@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from app.store.records import Hit
@@ -48,7 +48,19 @@ def recency(accessed: float, created: float, now: float, weights: RecencyWeights
     return min(1.0, max(0.0, total)) if clamp else total
 
 
-def scored(hits: Sequence[Hit], mode: SearchMode, alpha: float) -> list[tuple[Hit, float, float]]:
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """How the raw scores of one search become shown ones; taken from its first block, so that all pages agree."""
+
+    vector_low: float = 0.0
+    vector_high: float = 1.0
+    text_high: float = 1.0
+    best: float = 1.0
+
+
+def scored(
+    hits: Sequence[Hit], mode: SearchMode, alpha: float, scale: _Scale | None = None
+) -> list[tuple[Hit, float, float]]:
     """Hits with (distance, score) as wire contract 3.6 shows them.
 
     Keyword scores are divided by the best one. Hybrid scores are `alpha` × the vector leg plus `1 - alpha` × the
@@ -58,23 +70,29 @@ def scored(hits: Sequence[Hit], mode: SearchMode, alpha: float) -> list[tuple[Hi
     if mode == "semantic":
         return [(h, h.distance, max(0.0, 1.0 - h.distance)) for h in hits if h.distance is not None]
     if mode == "keyword":
-        raw = [(h, h.bm25) for h in hits if h.bm25 is not None]
-    else:
-        vector_leg = _min_max({h.key: 1.0 - h.distance / 2.0 for h in hits if h.distance is not None})
-        text_leg = _min_max({h.key: h.bm25 for h in hits if h.bm25 is not None}, floor=0.0)
-        raw = [(h, alpha * vector_leg.get(h.key, 0.0) + (1.0 - alpha) * text_leg.get(h.key, 0.0)) for h in hits]
-    best = max((value for _hit, value in raw), default=0.0)
-    return [(h, 1.0 - share, share) for h, value in raw for share in ((value / best) if best > 0 else 1.0,)]
+        hits = [h for h in hits if h.bm25 is not None]
+    scale = scale or _scale(hits, mode, alpha)
+    shares = ((h, min(1.0, _raw(h, mode, alpha, scale) / scale.best)) for h in hits)
+    return [(h, 1.0 - share, share) for h, share in shares]
 
 
-def _min_max(values: dict[bytes, float], floor: float | None = None) -> dict[bytes, float]:
-    if not values:
-        return {}
-    low = min(values.values()) if floor is None else floor
-    high = max(values.values())
-    if high <= low:
-        return dict.fromkeys(values, 1.0)
-    return {key: (value - low) / (high - low) for key, value in values.items()}
+def _scale(hits: Sequence[Hit], mode: SearchMode, alpha: float) -> _Scale:
+    similarities = [1.0 - h.distance / 2.0 for h in hits if h.distance is not None]
+    texts = [h.bm25 for h in hits if h.bm25 is not None]
+    scale = _Scale(min(similarities, default=0.0), max(similarities, default=1.0), max(texts, default=0.0) or 1.0)
+    best = max((_raw(h, mode, alpha, scale) for h in hits), default=0.0)
+    return replace(scale, best=best if best > 0 else 1.0)
+
+
+def _raw(hit: Hit, mode: SearchMode, alpha: float, scale: _Scale) -> float:
+    text = max(0.0, hit.bm25 / scale.text_high) if hit.bm25 is not None else 0.0
+    if mode == "keyword":
+        return text
+    vector = 0.0
+    if hit.distance is not None:
+        spread = scale.vector_high - scale.vector_low
+        vector = max(0.0, (1.0 - hit.distance / 2.0 - scale.vector_low) / spread) if spread > 0 else 1.0
+    return alpha * vector + (1.0 - alpha) * text
 
 
 def rank(
@@ -89,24 +107,45 @@ def rank(
 ) -> list[Ranked]:
     """Candidates in their final order, best first, ties by key.
 
-    With `weights`, relevance and recency are mixed over all candidates of a block, not over a page. Blocks are
-    counted on the order by relevance alone: deeper pages read more candidates, and without blocks those could push
-    what earlier pages have shown already.
+    With `weights`, relevance and recency are mixed over all candidates of a block, not over a page. A block is what
+    the legs found up to an edge. Deeper pages read more candidates; block by block, those come behind what earlier
+    pages have shown already, with the same scores.
     """
-    by_relevance = sorted(scored(hits, mode, alpha), key=lambda row: (row[1], row[0].key))
-    rows = []
-    for hit, distance, score in by_relevance:
-        final = 1.0 - distance
-        if weights is not None:
-            similarity = 1.0 - distance / 2.0 if server_side and mode == "semantic" else 1.0 - distance
-            boost = recency(hit.accessed, hit.created, now, weights, clamp=not (server_side and mode == "semantic"))
-            final = weights.semantic * similarity + weights.recency * boost
-        rows.append(Ranked(hit, distance, score, final))
-    if weights is None:
-        return rows
     ordered: list[Ranked] = []
-    start = 0
-    for edge in [*(e for e in block_edges if e < len(rows)), len(rows)]:
-        ordered += sorted(rows[start:edge], key=lambda r: -r.final)
-        start = edge
+    scale: _Scale | None = None
+    left = list(hits)
+    for edge in (*block_edges, None):
+        block = [cut for hit in left if (cut := _within(hit, edge)) is not None]
+        if not block:
+            continue
+        scale = scale or _scale(block, mode, alpha)
+        rows = [_final(row, mode, now, weights, server_side) for row in scored(block, mode, alpha, scale)]
+        rows.sort(key=lambda r: (r.distance, r.hit.key))
+        ordered += sorted(rows, key=lambda r: -r.final)
+        taken = {hit.key for hit in block}
+        left = [hit for hit in left if hit.key not in taken]
     return ordered
+
+
+def _within(hit: Hit, edge: int | None) -> Hit | None:
+    """The hit as a search that reads only `edge` candidates per leg would have found it, or None."""
+    if edge is None:
+        return hit
+    near = hit.distance is not None and hit.vector_place < edge
+    said = hit.bm25 is not None and hit.text_place < edge
+    if not near and not said:
+        return None
+    return replace(hit, distance=hit.distance if near else None, bm25=hit.bm25 if said else None)
+
+
+def _final(
+    row: tuple[Hit, float, float], mode: SearchMode, now: float, weights: RecencyWeights | None, server_side: bool
+) -> Ranked:
+    hit, distance, score = row
+    final = 1.0 - distance
+    if weights is not None:
+        plain = server_side and mode == "semantic"
+        similarity = 1.0 - distance / 2.0 if plain else 1.0 - distance
+        boost = recency(hit.accessed, hit.created, now, weights, clamp=not plain)
+        final = weights.semantic * similarity + weights.recency * boost
+    return Ranked(hit, distance, score, final)

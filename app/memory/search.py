@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
+
 from app.config import Settings
 from app.memory.access import AccessTracker
 from app.memory.errors import InvalidRequest
@@ -12,7 +15,7 @@ from app.memory.filters import MemoryFilter
 from app.memory.models import Memory
 from app.memory.query_embedding import QueryEmbedder
 from app.memory.ranking import RecencyWeights, SearchMode, rank
-from app.store.records import RecordRepository
+from app.store.records import Hit, RecordRepository
 
 # Candidates are read in growing blocks: the first covers any usual page, the later ones serve deep paging.
 BLOCK_EDGES = (200, 1_000, 5_000, 20_000, 100_000)
@@ -83,18 +86,10 @@ class MemorySearch:
         text = (request.text or "").strip()
         vector = self._queries.embed(text) if request.mode != "keyword" else None
         wanted = request.offset + request.limit
-        reach = next((edge for edge in BLOCK_EDGES if edge >= wanted), None)
-        if reach is None:
+        if wanted > BLOCK_EDGES[-1]:
             # Deeper than any ranking makes sense: say how many there are, and that the end is reached.
             return SearchResults((), self._records.count(request.condition), None)
-        hits, total = self._records.candidates(
-            request.condition,
-            vector=vector,
-            text=text if request.mode != "semantic" else None,
-            k=reach,
-            max_distance=request.distance_threshold,
-            scorer=request.text_scorer,
-        )
+        hits, total, reach = self._candidates(request, text, vector, wanted)
         ranked = rank(
             hits,
             request.mode,
@@ -114,6 +109,32 @@ class MemorySearch:
         if len(ranked) < reach:
             total = len(ranked)
         return self._results(found, max(total, request.offset + len(found)), request, advanced=len(page))
+
+    def _candidates(
+        self, request: SearchRequest, text: str, vector: npt.NDArray[np.float32] | None, wanted: int
+    ) -> tuple[list[Hit], int, int]:
+        """Candidates for at least `wanted` places, the number of matches, and how many candidates were asked for.
+
+        A distance threshold is applied here: the index's own range query is approximate and misses near ones. As
+        long as all candidates are near enough there may be more of them, so more are read.
+        """
+        nearest = request.distance_threshold
+        hits: list[Hit] = []
+        total, reach = 0, 0
+        for reach in (edge for edge in BLOCK_EDGES if edge >= wanted):
+            hits, total = self._records.candidates(
+                request.condition,
+                vector=vector,
+                text=text if request.mode != "semantic" else None,
+                k=reach,
+                scorer=request.text_scorer,
+            )
+            if nearest is None:
+                break
+            hits = [hit for hit in hits if hit.distance is not None and hit.distance <= nearest]
+            if len(hits) < reach:
+                break
+        return hits, total, reach
 
     def _results(
         self, found: list[tuple[bytes, FoundMemory]], total: int, request: SearchRequest, *, advanced: int

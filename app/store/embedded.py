@@ -105,7 +105,7 @@ class EmbeddedRedis:
         After a crash, calling it again starts the server anew, on the same port if that is still free.
         """
         server, module = find_server(), find_search_module()
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds what people said
         with _locked(self.directory / "start.lock"):
             last = self._read_endpoint()
             if last is not None and self._is_ours(last):
@@ -121,7 +121,7 @@ class EmbeddedRedis:
                 self._wait_until_loaded()
                 self._check_search_config()
             except BaseException:
-                self.stop()
+                self._terminate()
                 raise
             self._write_endpoint(self._endpoint)
         atexit.register(self.stop)
@@ -129,19 +129,26 @@ class EmbeddedRedis:
 
     def stop(self) -> None:
         """Stop the server if we started it: the append-only file is synced, nothing is left behind."""
+        pid = self._terminate()
+        if pid is None:
+            return
+        atexit.unregister(self.stop)
+        with _locked(self.directory / "start.lock"):
+            current = self._read_endpoint()
+            if current is not None and current.pid == pid:
+                # The port stays on record so that the next start can take it again; nobody is there now.
+                self._write_endpoint(Endpoint(port=current.port, pid=0, owner_pid=0))
+
+    def _terminate(self) -> int | None:
+        """End our own server; its process id, or None if there is none of ours (attached, or we are a fork)."""
         process, self._process = self._process, None
         forked = self._endpoint is not None and self._endpoint.owner_pid != os.getpid()
         if not self.owned or process is None or forked:
-            return
+            return None
         self.owned = False
-        atexit.unregister(self.stop)
         if not terminate(process, grace_seconds=STOP_TIMEOUT_SECONDS):
             logger.warning("the embedded Redis did not stop within %s s and was killed", STOP_TIMEOUT_SECONDS)
-        with _locked(self.directory / "start.lock"):
-            current = self._read_endpoint()
-            if current is not None and current.pid == process.pid:
-                # The port stays on record so that the next start can take it again; nobody is there now.
-                self._write_endpoint(Endpoint(port=current.port, pid=0, owner_pid=0))
+        return process.pid
 
     # -- starting ------------------------------------------------------------------------------------------
 

@@ -17,6 +17,8 @@ from app.store.client import RedisClient
 
 MEMORIES = "ltm"
 SESSIONS = "wm"
+# The search module refuses larger offsets (its MAXSEARCHRESULTS): pages behind it are empty, with a true total.
+MAX_OFFSET = 1_000_000
 
 
 def _tag(name: str, **attrs: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -26,7 +26,8 @@ _IN_OWN_FIELDS = ("text", "last_accessed", "access_count")
 class Hit:
     """A candidate of a search: enough to rank it, not to show it. Times in Unix seconds.
 
-    `distance` is the cosine distance (0 to 2) if the vector leg found it, `bm25` the raw score if the text leg did.
+    `distance` is the cosine distance (0 to 2) if the vector leg found it, `bm25` the raw score if the text leg did;
+    the places are where in its leg it came, from 0.
     """
 
     key: bytes
@@ -34,6 +35,8 @@ class Hit:
     accessed: float
     distance: float | None = None
     bm25: float | None = None
+    vector_place: int = 0
+    text_place: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,13 @@ class RecordRepository:
                 )
             return sum(pipeline.execute())
 
+    def adopt_fingerprints(self, memories: Sequence[tuple[Memory, str]]) -> None:
+        """Let each memory stand for its fingerprint if no other does, one round trip."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for memory, fingerprint in memories:
+                pipeline.hsetnx(keys.fingerprints(memory.scope), fingerprint, keys.encode(memory.id))
+            pipeline.execute()
+
     def touch(self, record_keys: Sequence[bytes], at: datetime) -> None:
         """Note accesses, one round trip."""
         with self._client.pipeline(transaction=False) as pipeline:
@@ -143,9 +153,10 @@ class RecordRepository:
     def find(
         self, memory_ids: Sequence[str], *, namespace: str | None = None, user_id: str | None = None
     ) -> list[list[tuple[Memory, int]]]:
-        """Per id: the memories that carry it (at most two are read) with their revisions. One round trip.
+        """Per id: the memories that carry it (at most two are read) with their revisions. Two round trips.
 
-        None leaves that part of the scope open, so one id may be found in several tenants.
+        None leaves that part of the scope open, so one id may be found in several tenants. The index only names the
+        keys: of sortable numbers it would return twelve digits, which cuts times to hundredths of a second.
         """
         with self._client.pipeline(transaction=False) as pipeline:
             for memory_id in memory_ids:
@@ -154,21 +165,25 @@ class RecordRepository:
                     if value is not None:
                         query += f" @{name}:{{{keys.encode(value)}}}"
                 pipeline.execute_command(
-                    "FT.SEARCH", index.MEMORIES, query, "RETURN", str(len(_PAGE_FIELDS)), *_PAGE_FIELDS,
-                    "LIMIT", "0", "2", "DIALECT", "2",
-                )  # fmt: skip
-            replies = pipeline.execute()
-        return [[_with_revision(fields) for _key, fields in index.parse_search(reply)[1]] for reply in replies]
+                    "FT.SEARCH", index.MEMORIES, query, "NOCONTENT", "LIMIT", "0", "2", "DIALECT", "2"
+                )
+            found = [reply[1:] for reply in pipeline.execute()]
+        rows = iter(self._read_rows([key for record_keys in found for key in record_keys]))
+        per_id = [[next(rows) for _key in record_keys] for record_keys in found]
+        return [[(_from_hash(row), int(row[-1])) for row in group if row[1] is not None] for group in per_id]
 
     def read(self, record_keys: Sequence[bytes]) -> list[Memory | None]:
         """Memories by key, one round trip; None where one was deleted meanwhile."""
+        return [_from_hash(row) if row[1] is not None else None for row in self._read_rows(record_keys)]
+
+    def _read_rows(self, record_keys: Sequence[bytes]) -> list[list[Any]]:
         if not record_keys:
             return []
         with self._client.pipeline(transaction=False) as pipeline:
             for key in record_keys:
                 pipeline.hmget(key, *_PAGE_FIELDS)
-            rows = pipeline.execute()
-        return [_from_hash(row) if row[1] is not None else None for row in rows]
+            rows: list[list[Any]] = pipeline.execute()
+        return rows
 
     def read_with_vectors(
         self, memories: Sequence[tuple[Scope, str]]
@@ -194,6 +209,8 @@ class RecordRepository:
         self, condition: MemoryFilter, *, offset: int, limit: int, oldest_first: bool = False
     ) -> tuple[list[bytes], int]:
         """Keys of one page, newest first (ties by id), and the true total. One round trip."""
+        if offset > index.MAX_OFFSET:
+            return [], self.count(condition)
         query = compile_filter(condition)
         with self._client.pipeline(transaction=False) as pipeline:
             pipeline.execute_command(*_count_command(query))
@@ -212,19 +229,17 @@ class RecordRepository:
         vector: npt.NDArray[np.float32] | None,
         text: str | None,
         k: int,
-        max_distance: float | None = None,
         scorer: str = "BM25STD",
     ) -> tuple[list[Hit], int]:
         """The best `k` of the vector leg and of the text leg (each if given), and the number of matches.
 
-        One round trip. Without a text leg the number counts what matches the filter (and `max_distance`); without a
-        vector leg, what matches filter and words; with both, what matches the filter.
+        One round trip. The number counts what matches the filter; without a vector leg, filter and words.
         """
         query = compile_filter(condition)
         words = compile_text(text) if text is not None else None
         commands: list[list[Any]] = [_count_command(query)]
         if vector is not None:
-            commands.append(_vector_command(query, vector, k, max_distance))
+            commands.append(_vector_command(query, vector, k))
         if words is not None:
             prefix = "" if query == EVERYTHING else f"{query} "
             commands.append(
@@ -238,16 +253,13 @@ class RecordRepository:
         hits: dict[bytes, Hit] = {}
         total = int(replies[0][0])
         if vector is not None:
-            found, rows = index.parse_search(replies[1])
-            for key, fields in rows:
-                hits[key] = Hit(key, *_times(fields), distance=float(fields[b"dist"]))
-            if max_distance is not None:
-                total = found
+            for place, (key, fields) in enumerate(index.parse_search(replies[1])[1]):
+                hits[key] = Hit(key, *_times(fields), distance=float(fields[b"dist"]), vector_place=place)
         if words is not None:
             total = int(replies[-1][0]) if vector is None else total
-            for key, score, fields in _scored(replies[-1]):
-                known = hits.get(key)
-                hits[key] = Hit(key, *_times(fields), distance=known.distance if known else None, bm25=score)
+            for place, (key, score, fields) in enumerate(_scored(replies[-1])):
+                known = hits.get(key) or Hit(key, *_times(fields))
+                hits[key] = replace(known, bm25=score, text_place=place)
         elif vector is None:
             total = 0
         return list(hits.values()), total
@@ -257,16 +269,11 @@ def _count_command(query: str) -> list[Any]:
     return ["FT.SEARCH", index.MEMORIES, query, "LIMIT", "0", "0", "DIALECT", "2"]
 
 
-def _vector_command(query: str, vector: npt.NDArray[np.float32], k: int, max_distance: float | None) -> list[Any]:
+def _vector_command(query: str, vector: npt.NDArray[np.float32], k: int) -> list[Any]:
     blob = vector.astype(np.float32).tobytes()
-    tail = ["SORTBY", "dist", "ASC", "RETURN", "3", "dist", "created", "accessed", "LIMIT", "0", str(k)]
-    if max_distance is not None:
-        prefix = "" if query == EVERYTHING else f"{query} "
-        text = f"{prefix}@vec:[VECTOR_RANGE $radius $vector]=>{{$YIELD_DISTANCE_AS: dist}}"
-        return ["FT.SEARCH", index.MEMORIES, text, "PARAMS", "4", "radius", repr(max_distance), "vector", blob,
-                *tail, "DIALECT", "2"]  # fmt: skip
     text = f"({query})=>[KNN $k @vec $vector AS dist]"
-    return ["FT.SEARCH", index.MEMORIES, text, "PARAMS", "4", "k", str(k), "vector", blob, *tail, "DIALECT", "2"]
+    return ["FT.SEARCH", index.MEMORIES, text, "PARAMS", "4", "k", str(k), "vector", blob, "SORTBY", "dist", "ASC",
+            "RETURN", "3", "dist", "created", "accessed", "LIMIT", "0", str(k), "DIALECT", "2"]  # fmt: skip
 
 
 def _times(fields: dict[bytes, bytes]) -> tuple[float, float]:
@@ -321,8 +328,3 @@ def _from_hash(row: Sequence[bytes]) -> Memory:
     doc["access_count"] = int(count)
     doc["last_accessed"] = codec.dumps(codec.from_seconds(accessed)).decode().strip('"')
     return codec.memory_from_json(doc)
-
-
-def _with_revision(fields: dict[bytes, bytes]) -> tuple[Memory, int]:
-    row = [fields[name.encode()] for name in _PAGE_FIELDS]
-    return _from_hash(row), int(row[-1])

@@ -196,8 +196,7 @@ class SessionRepository:
             "updated",
             "DESC",
             "LIMIT",
-            str(offset),
-            str(limit),
+            *((str(offset), str(limit)) if offset <= index.MAX_OFFSET else ("0", "0")),
             "DIALECT",
             "2",
         )

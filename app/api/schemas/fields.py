@@ -51,6 +51,10 @@ class ScopeName(Text):
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str | None:
         return super()._deserialize(value, *args, **kwargs) or None
 
+    def _validate(self, value: Any) -> None:
+        if value is not None:
+            super()._validate(value)
+
 
 class Whole(fields.Integer):
     """An integer; `"5"` and `5.0` are 5, `5.5`, true and huge numbers are refused."""

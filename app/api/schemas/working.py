@@ -153,7 +153,8 @@ class WorkingMemorySchema(WireSchema):
 def refuse_blank(messages: list[Message]) -> None:
     """400 for messages without content (contract 1.4)."""
     for message in messages:
-        if not message.content.strip():
+        # Messages that failed their own checks are still raw; those checks tell what is wrong with them.
+        if isinstance(message, Message) and not message.content.strip():
             raise InvalidRequest(f"Message with ID {message.id or '(none)'} has blank content")
 
 
