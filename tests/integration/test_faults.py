@@ -1,0 +1,251 @@
+"""Parts are killed on purpose. Nothing acknowledged is lost, nothing is done twice, and clients are told the truth."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.support.api import Api
+from tests.support.builders import a_memory, a_message, a_session, unique
+from tests.support.shapes import refusal
+from tests.support.stack import Stack, private_stack
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(280)]
+
+ROUTES = [
+    ("GET", "/v1/working-memory/", None),
+    ("GET", "/v1/working-memory/{session}", None),
+    ("PUT", "/v1/working-memory/{session}", {"messages": []}),
+    ("DELETE", "/v1/working-memory/{session}", None),
+    ("POST", "/v1/working-memory/{session}/messages", {"messages": [a_message("hi")]}),
+    ("POST", "/v1/long-term-memory/", {"memories": [a_memory("x")]}),
+    ("POST", "/v1/long-term-memory/", {"memories": [a_memory(f"x {i}") for i in range(30)]}),
+    ("GET", "/v1/long-term-memory/{memory}", None),
+    ("PATCH", "/v1/long-term-memory/{memory}", {"pinned": True}),
+    ("DELETE", "/v1/long-term-memory?memory_ids={memory}", None),
+    ("POST", "/v1/long-term-memory/search", {}),
+    ("POST", "/v1/long-term-memory/search", {"text": "tea"}),
+    ("POST", "/v1/long-term-memory/search", {"text": "tea", "search_mode": "keyword"}),
+    ("POST", "/v1/long-term-memory/search", {"text": "never asked before", "search_mode": "hybrid"}),
+    ("POST", "/v1/long-term-memory/forget", {"policy": {}}),
+    ("POST", "/v1/long-term-memory/compact", None),
+    ("POST", "/v1/memory/prompt", {"query": "q", "session": {"session_id": "{session}"}}),
+    ("POST", "/v1/memory/prompt", {"query": "q", "long_term_search": True}),
+    ("GET", "/v1/summary-views", None),
+    ("POST", "/v1/summary-views", {"source": "long_term"}),
+    ("GET", "/v1/summary-views/{view}", None),
+    ("DELETE", "/v1/summary-views/{view}", None),
+    ("GET", "/v1/summary-views/{view}/partitions", None),
+    ("POST", "/v1/summary-views/{view}/partitions/run", {"group": {}}),
+    ("POST", "/v1/summary-views/{view}/run", {}),
+    ("GET", "/v1/tasks/{task}", None),
+]
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """One private stack for the tests of this file that leave it as they found it."""
+    with private_stack() as own:
+        yield own
+
+
+def test_row_01_every_route_answers_503_while_redis_is_away_and_recovers_with_it(stack: Stack, namespace):
+    api = Api(stack.http, namespace)
+    session = a_session().of(namespace, "u").with_messages("I live in Lisbon.")
+    session.put(stack.http)
+    memory = a_memory("User likes tea")
+    api.create(memory)
+    api.wait_until_promoted(session.session_id, **session.scope)
+    view = stack.http.post("/v1/summary-views", json={"source": "long_term"}).json()
+    task = stack.http.post(f"/v1/summary-views/{view['id']}/run", json={}).json()
+    api.wait_for_task(task["id"])
+    names = {"session": session.session_id, "memory": memory["id"], "view": view["id"], "task": task["id"]}
+    stack.kill_redis()
+    try:
+        for method, path, body in ROUTES:
+            answer = stack.http.request(method, path.format(**names), json=body)
+            detail = refusal(answer, 503)
+            assert detail
+            assert int(answer.headers["Retry-After"]) >= 1, path
+        assert stack.http.get("/v1/health").status_code == 200, "health touches nothing"
+        assert stack.http.get("/healthz").status_code == 200, "alive is not ready"
+        not_ready = stack.http.get("/readyz")
+        assert not_ready.status_code == 503
+        assert not_ready.json()["checks"]["store"] != "ok"
+        assert not_ready.headers["Retry-After"]
+    finally:
+        stack.start_redis()
+    stack.wait_until_ready()
+    stored = api.session(session.session_id, **session.scope)
+    assert [m["content"] for m in stored["messages"]] == ["I live in Lisbon."], "no client was told to start anew"
+    assert memory["id"] in api.ids("tea")
+    again = a_session().of(namespace, "u").with_messages("I play the violin.")
+    again.put(stack.http)
+    api.wait_until_promoted(again.session_id, 60, **again.scope)
+    assert any("violin" in t for t in api.texts())
+
+
+def test_row_01_a_redis_that_hangs_is_503_too_and_soon(stack: Stack, namespace):
+    session = a_session().of(namespace, "u").having(data={"a": 1})
+    session.put(stack.http)
+    path = f"/v1/working-memory/{session.session_id}"
+    os.kill(stack.redis.pid, signal.SIGSTOP)
+    try:
+        for method, target, body in (
+            ("GET", path, None),
+            ("PUT", path, {}),
+            ("POST", "/v1/long-term-memory/search", {}),
+        ):
+            started = time.monotonic()
+            refusal(stack.http.request(method, target, json=body), 503)
+            assert time.monotonic() - started < 10
+    finally:
+        os.kill(stack.redis.pid, signal.SIGCONT)
+    answer = wait_until(lambda: stack.http.get(path, params=session.scope), 10, "Redis is back")
+    assert answer.json()["data"] == {"a": 1}
+
+
+def test_requests_succeed_without_a_worker_and_their_work_is_done_when_it_returns(stack: Stack, namespace):
+    api = Api(stack.http, namespace)
+    stack.kill("worker")
+    try:
+        session = a_session().of(namespace, "u").with_messages("I work as a nurse.").with_memories("User likes tea")
+        session.put(stack.http)
+        api.create(a_memory("User met Marie Curie in Paris"))
+        assert api.texts("Marie Curie") == ["User met Marie Curie in Paris"], "small creates need no worker"
+        large = api.create(*[a_memory(f"User owns book {i}") for i in range(30)])
+        assert api.task(large["task_id"])["status"] == "pending"
+        stored = api.session(session.session_id, **session.scope)
+        assert stored["messages"][0]["discrete_memory_extracted"] == "f"
+        wait_until(lambda: stack.http.get("/readyz").status_code == 503, 30, "the missing worker is noticed")
+        assert "no worker" in stack.http.get("/readyz").json()["checks"]["workers"]
+    finally:
+        stack.start_worker()
+    stack.wait_until_ready()
+    api.wait_until_promoted(session.session_id, 60, **session.scope)
+    assert api.wait_for_task(large["task_id"])["status"] == "success"
+    assert api.search(limit=1)["total"] == 33
+
+
+def test_an_answered_create_survives_kill_9_of_the_web_process(stack: Stack, namespace):
+    api = Api(stack.http, namespace)
+    memories = [a_memory(f"User owns book number {i}") for i in range(10)]
+    large = [a_memory(f"User has read book number {i}") for i in range(40)]
+    session = a_session().of(namespace, "u").with_messages("I play the violin.")
+    assert api.create(*memories)["status"] == "ok"
+    session.put(stack.http)
+    answer = api.create(*large)
+    stack.kill("web")
+    stack.start_web()
+    assert {m["id"] for m in memories} <= set(api.ids(limit=100))
+    assert api.wait_for_task(answer["task_id"])["status"] == "success"
+    api.wait_until_promoted(session.session_id, 60, **session.scope)
+    assert api.search(limit=1)["total"] == 51
+
+
+def test_nothing_acknowledged_is_lost_when_redis_is_killed_and_restarted(stack: Stack, namespace):
+    """Writers write until Redis dies under them; what was answered 200 must be there afterwards."""
+    api = Api(stack.http, namespace)
+    acknowledged: list[str] = []
+    sessions: list[str] = []
+
+    def write(writer: int) -> None:
+        for number in range(10_000):
+            memory = a_memory(f"User owns book {writer}-{number}", namespace=namespace)
+            session = a_session().of(namespace, "u").having(data={"n": number})
+            try:
+                put = stack.http.put(f"/v1/working-memory/{session.session_id}", json=session.body)
+                created = stack.http.post("/v1/long-term-memory/", json={"memories": [memory]})
+            except httpx.TransportError:
+                return
+            if put.status_code == 200:
+                sessions.append(session.session_id)
+            if created.status_code == 200:
+                acknowledged.append(memory["id"])
+            if put.status_code != 200 or created.status_code != 200:
+                assert {put.status_code, created.status_code} <= {200, 503}
+                return
+
+    with ThreadPoolExecutor(4) as pool:
+        writers = [pool.submit(write, i) for i in range(4)]
+        wait_until(lambda: len(acknowledged) >= 60, 30, "some creates are acknowledged")
+        stack.kill_redis()
+        for writer in writers:
+            writer.result()
+    stack.start_redis()
+    stack.wait_until_ready()
+    for memory_id in acknowledged:
+        assert stack.http.get(f"/v1/long-term-memory/{memory_id}").status_code == 200
+    for session_id in sessions:
+        assert stack.http.get(f"/v1/working-memory/{session_id}", params={"namespace": namespace}).status_code == 200
+    assert api.search(limit=1)["total"] >= len(acknowledged)
+
+
+def test_pipelines_survive_a_kill_9_of_redis(stack: Stack, namespace):
+    """Broker, batches and outbox live in Redis: what was under way goes on after its restart."""
+    api = Api(stack.http, namespace)
+    sessions = [a_session().of(namespace, f"u{i}").with_memories(f"User owns book {i}") for i in range(40)]
+    for session in sessions:
+        session.put(stack.http)
+    wait_until(lambda: api.search(limit=1)["total"] > 0, 60, "the first memory is there")
+    stack.kill_redis()
+    stack.start_redis()
+    stack.wait_until_ready()
+    wait_until(lambda: api.search(limit=1)["total"] >= 40, 120, "all memories are there")
+    for session in sessions:
+        api.wait_until_promoted(session.session_id, 60, **session.scope)
+    texts = Counter(api.texts())
+    assert texts == Counter(f"User owns book {i}" for i in range(40))
+
+
+def test_every_memory_exists_exactly_once_after_kill_9_of_the_worker_amid_200_pipelines():
+    with private_stack() as stack:
+        api = Api(stack.http, unique("ns"))
+        sessions = [
+            a_session()
+            .of(api.namespace, f"user-{i}")
+            .with_messages(f"I own {i + 2} red bicycles.")
+            .with_memories(f"User owns book number {i}")
+            for i in range(200)
+        ]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda s: s.put(stack.http), sessions))
+        for share in (30, 120):
+            wait_until(lambda s=share: api.search(limit=1)["total"] >= s, 90, f"{share} memories are there")
+            stack.kill("worker")
+            stack.start_worker()
+        started = time.monotonic()
+        for session in sessions:
+            api.wait_until_promoted(session.session_id, 150, **session.scope)
+        print(f"all promoted {time.monotonic() - started:.1f} s after the last kill")
+        found: list[dict] = []
+        while True:
+            page = api.search(limit=100, offset=len(found))
+            found += page["memories"]
+            if page["next_offset"] is None:
+                break
+        given = Counter(m["text"] for m in found if m["text"].startswith("User owns book"))
+        assert given == Counter(f"User owns book number {i}" for i in range(200))
+        extracted = Counter(m["user_id"] for m in found if "bicycle" in m["text"])
+        assert extracted == Counter(f"user-{i}" for i in range(200))
+        assert len(found) == 400
+        readiness = stack.http.get("/readyz").json()
+        assert readiness["outbox"]["dead"] == 0, readiness
+
+
+def test_beat_may_die_and_return(stack: Stack, namespace):
+    api = Api(stack.http, namespace)
+    stack.kill("beat")
+    session = a_session().of(namespace, "u").with_messages("I play the violin.")
+    session.put(stack.http)
+    stack.start_beat()
+    api.wait_until_promoted(session.session_id, 60, **session.scope)
+    assert len(api.texts()) == 1
