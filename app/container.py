@@ -14,8 +14,8 @@ from app.memory.dispatch import Dispatcher
 from app.memory.extraction.base import Extractor
 from app.memory.lifecycle import Lifecycle
 from app.memory.long_term import LongTermMemory
-from app.memory.prompt import PromptHydration
 from app.memory.promotion import Promotion
+from app.memory.prompt import PromptHydration
 from app.memory.query_embedding import QueryEmbedder
 from app.memory.search import MemorySearch
 from app.memory.summary_views import SummaryViews

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow as ma
 from marshmallow import fields, validate
@@ -91,7 +91,7 @@ class Real(fields.Float):
 class Flag(fields.Boolean):
     """A boolean, also as "true", "1", "on", "yes" and their opposites."""
 
-    default_error_messages = {"invalid": "Input should be a valid boolean"}
+    default_error_messages: ClassVar[dict[str, str]] = {"invalid": "Input should be a valid boolean"}
 
 
 def parse_time(value: Any) -> datetime:
