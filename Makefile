@@ -46,8 +46,8 @@ quality: dev ## Measure extraction, grounding and retrieval against the gold set
 	@exec $(BIN)/python -m pytest -m quality $(ARGS)
 
 .PHONY: bench
-bench: dev ## Measure latency and throughput of a running stack's routes
-	@exec $(BIN)/python -m pytest -m load -s $(ARGS)
+bench: dev ## Measure latency and throughput of the routes (ARGS="--memories 50000 --concurrency 1,8,32")
+	@exec $(BIN)/python -m tests.load.bench $(ARGS)
 
 .PHONY: settings
 settings: dev ## Write the table of all settings into docs/configuration.md

@@ -130,6 +130,16 @@ class Container:
         module, _, name = BACKGROUND.partition(":")
         return cast(Background, getattr(importlib.import_module(module), name)())
 
+    def warm_queries(self) -> None:
+        """Load what the first search needs: for a web process, before it takes requests."""
+        self.embedder.warm()
+
+    def warm_pipeline(self) -> None:
+        """Load what the first promotion needs: for a worker's child, before it takes tasks."""
+        self.embedder.warm()
+        if self.settings.enable_ner or self.settings.resolved_extraction_backend == "rules":
+            self.entity_recognizer.recognize(["warm"])
+
     # -- engine ----------------------------------------------------------------------------------------------------
 
     @cached_property

@@ -35,8 +35,6 @@ control_socket_disable = True
 
 def post_worker_init(worker: Any) -> None:
     """Load what the first requests need, in the child and before it takes any."""
-    import app
+    from app.container import container
 
-    warm_up = getattr(app, "warm_up", None)
-    if warm_up is not None:
-        warm_up()
+    container().warm_queries()

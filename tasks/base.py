@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -55,7 +56,8 @@ class StepTask(Task):  # type: ignore[misc]
     def on_failure(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         """The step failed for good: leave the work to the outbox, or give it up visibly after its tries."""
         ref = unpack(args[0])
-        log.error("step failed", step=self.name, task=task_id, reference=args[0], error=f"{type(exc).__name__}: {exc}")
+        failed = getattr(exc, "__notes__", args[1])[0]
+        log.error("step failed", step=failed, task=task_id, reference=args[0], error=f"{type(exc).__name__}: {exc}")
         engine = self.engine
         source: BatchRef | SessionRef = ref
         batch = engine.batches.load(ref) if isinstance(ref, BatchRef) else None
@@ -64,35 +66,57 @@ class StepTask(Task):  # type: ignore[misc]
         tries = engine.outbox.tries(source)
         transient = isinstance(exc, TRANSIENT)
         if tries >= engine.settings.task_max_attempts and not transient:
-            engine.outbox.give_up(source, f"{self.name}: {type(exc).__name__}: {exc}")
+            engine.outbox.give_up(source, f"{failed}: {type(exc).__name__}: {exc}")
             if batch is not None and batch.task_id:
                 engine.tasks.advance(batch.task_id, "failed", utc_now(), error=f"{type(exc).__name__}: {exc}")
         else:
             engine.outbox.retry_at(source, time.time() + REST_SECONDS * max(1, tries) * random.uniform(0.8, 1.2))
 
 
-def step(queue: Queue) -> Callable[[Callable[..., Any]], StepTask]:
-    """Make a function of (engine, reference, …) a pipeline step that returns a reference, or None to end the chain."""
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the pipeline: a function of (engine, reference) that returns the next reference, or None to end."""
 
-    def decorate(function: Callable[..., BatchRef | None]) -> StepTask:
-        def run(self: StepTask, reference: Reference, *args: Any) -> Reference:
-            structlog.contextvars.bind_contextvars(task=self.request.id, step=function.__name__)
-            try:
-                result = function(self.engine, unpack(reference), *args)
-            except TRANSIENT as error:
-                if self.request.retries >= MAX_RETRIES:
-                    raise
-                pause = min(MAX_BACKOFF_SECONDS, 0.5 * 2.0**self.request.retries) * random.uniform(0.5, 1.5)
-                raise self.retry(exc=error, countdown=pause) from error
-            finally:
-                structlog.contextvars.clear_contextvars()
-            if result is None:
-                raise Ignore
-            return pack(result)
+    name: str
+    queue: Queue
+    function: Callable[..., BatchRef | None]
 
-        task: StepTask = app.task(
-            run, bind=True, base=StepTask, name=f"tasks.steps.{function.__name__}", queue=queue.value
-        )
-        return task
+
+_steps: dict[str, Step] = {}
+
+
+def step(queue: Queue) -> Callable[[Callable[..., BatchRef | None]], Step]:
+    """Make a function a step that runs in this queue."""
+
+    def decorate(function: Callable[..., BatchRef | None]) -> Step:
+        made = Step(function.__name__, queue, function)
+        _steps[made.name] = made
+        return made
 
     return decorate
+
+
+@app.task(bind=True, base=StepTask, name="tasks.steps.segment")
+def segment(self: StepTask, reference: Reference, names: list[str], run_id: str | None = None) -> Reference:
+    """Run neighbouring steps one after the other; a retry begins at the one that failed.
+
+    `run_id` goes to the first step of a promotion, which opens the batch under it.
+    """
+    extra = () if run_id is None else (run_id,)
+    for done, name in enumerate(names):
+        structlog.contextvars.bind_contextvars(task=self.request.id, step=name)
+        try:
+            result = _steps[name].function(self.engine, unpack(reference), *extra)
+        except Exception as error:
+            error.add_note(name)  # so that the failure's record says which of the steps it was
+            if not isinstance(error, TRANSIENT) or self.request.retries >= MAX_RETRIES:
+                raise
+            rest = (reference, names[done:], *extra)
+            pause = min(MAX_BACKOFF_SECONDS, 0.5 * 2.0**self.request.retries) * random.uniform(0.5, 1.5)
+            raise self.retry(args=rest, exc=error, countdown=pause) from error
+        finally:
+            structlog.contextvars.clear_contextvars()
+        if result is None:
+            raise Ignore
+        reference, extra = pack(result), ()
+    return reference

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from celery import Celery
-from celery.signals import heartbeat_sent, setup_logging, worker_process_init
+from celery.signals import celeryd_after_setup, heartbeat_sent, setup_logging, worker_process_init
 from kombu import Queue as KombuQueue
 
 from app import container as composition
@@ -46,7 +46,9 @@ def configure(application: Celery, settings: Settings) -> None:
         task_acks_on_failure_or_timeout=True,
         worker_prefetch_multiplier=1,
         task_time_limit=settings.task_time_limit_seconds,
-        task_soft_time_limit=max(1, settings.task_time_limit_seconds - 10),
+        task_soft_time_limit=0.9 * settings.task_time_limit_seconds,
+        # A child loads its models before it reports for duty; the default of 4 s would kill it meanwhile.
+        worker_proc_alive_timeout=120,
         # Steps pass references; what users see of them is in our own task records.
         task_ignore_result=True,
         result_expires=3600,
@@ -73,7 +75,7 @@ def configure(application: Celery, settings: Settings) -> None:
     )
 
 
-app = Celery("tasks", include=["tasks.steps", "tasks.housekeeping", "tasks.summaries"])
+app = Celery("tasks", include=["tasks.base", "tasks.steps", "tasks.housekeeping", "tasks.summaries"])
 configure(app, get_settings())
 
 
@@ -83,10 +85,21 @@ def _logging(**_: Any) -> None:
     configure_logging(get_settings())
 
 
+_consumed: set[str] = set()
+
+
+@celeryd_after_setup.connect
+def _note_queues(instance: Any, **_: Any) -> None:
+    """Remember which queues this worker serves, for its children."""
+    _consumed.update(instance.app.amqp.queues.consume_from)
+
+
 @worker_process_init.connect
 def _fresh_child(**_: Any) -> None:
-    """Connections are not shared across the fork, and models load in the child."""
+    """Connections are not shared across the fork, and models load in the child, before its first task."""
     composition.reset()
+    if Queue.ML.value in _consumed:
+        composition.container().warm_pipeline()
 
 
 @heartbeat_sent.connect

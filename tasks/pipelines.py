@@ -1,37 +1,45 @@
-"""The chains, each written down once."""
+"""The chains, each written down once.
+
+Neighbouring steps of one queue travel as one Celery task (`tasks.base.segment`): a hop through the broker costs more
+than most steps do. Each step still stands alone: it can be repeated, and a retry begins at the step that failed.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 from celery import chain
 
 from app.memory.models import BatchRef, SessionRef
-from tasks.base import pack
+from tasks.base import Step, pack, segment
 from tasks.queues import Queue
 from tasks.steps import acknowledge, deduplicate, embed, entities, extract, ground, index, refresh, topics
 
 
 def promotion(session: SessionRef, run_id: str, *, with_llm: bool) -> Any:
     """Extract → ground → entities → topics → embed → deduplicate → index → acknowledge."""
-    thinking = Queue.LLM.value if with_llm else Queue.ML.value
-    return chain(
-        extract.s(pack(session), run_id).set(queue=thinking),
-        ground.s().set(queue=thinking),
-        entities.s(),
-        topics.s(),
-        embed.s(),
-        deduplicate.s(),
-        index.s(),
-        acknowledge.s(),
-    )
+    queue = Queue.LLM if with_llm else Queue.ML
+    thinking = (replace(extract, queue=queue), replace(ground, queue=queue))
+    return _chain(pack(session), *thinking, entities, topics, embed, deduplicate, index, acknowledge, run_id=run_id)
 
 
 def create(batch: BatchRef) -> Any:
     """A large direct create enters the same chain where enrichment begins."""
-    return chain(entities.s(pack(batch)), topics.s(), embed.s(), deduplicate.s(), index.s(), acknowledge.s())
+    return _chain(pack(batch), entities, topics, embed, deduplicate, index, acknowledge)
 
 
 def enrich(batch: BatchRef) -> Any:
     """A small direct create is searchable already; what is left is its topics and entities."""
-    return chain(entities.s(pack(batch)), topics.s(), refresh.s(), acknowledge.s())
+    return _chain(pack(batch), entities, topics, refresh, acknowledge)
+
+
+def _chain(reference: list[Any], *steps: Step, run_id: str | None = None) -> Any:
+    """One task per run of neighbouring steps with the same queue; the first gets the reference."""
+    segments = []
+    for queue, neighbours in groupby(steps, key=lambda one: one.queue):
+        names = [one.name for one in neighbours]
+        arguments = (names,) if segments else (reference, names, run_id)
+        segments.append(segment.s(*arguments).set(queue=queue.value, shadow=" → ".join(names)))
+    return chain(*segments)

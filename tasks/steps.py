@@ -1,4 +1,4 @@
-"""The pipeline's steps as Celery tasks: each calls one method of the engine and passes the reference on."""
+"""The pipeline's steps: each calls one method of the engine and passes the reference on."""
 
 from __future__ import annotations
 

@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-USER = "maya"
 WAIT_SECONDS = 120.0
 PAGE = 50
 
@@ -35,6 +34,7 @@ async def _play(base_url: str, console: Console) -> int:
     # A namespace of its own each time, so that the demo always starts from nothing.
     namespace = f"demo-{secrets.token_hex(3)}"
     conversation = _conversation()
+    user = conversation["user_id"]
     client = MemoryAPIClient(MemoryClientConfig(base_url=base_url, default_namespace=namespace, timeout=30.0))
     try:
         console.rule("[bold]A conversation goes in")
@@ -43,9 +43,9 @@ async def _play(base_url: str, console: Console) -> int:
         with _progress(console) as progress:
             sent = progress.add_task("sending messages", total=total)
             for session in sessions:
-                await _send(client, namespace, session, lambda: progress.advance(sent))
+                await _send(client, namespace, user, session, lambda: progress.advance(sent))
             distilled = progress.add_task("distilling in the background", total=total)
-            if not await _wait(client, namespace, sessions, lambda n: progress.update(distilled, completed=n)):
+            if not await _wait(client, namespace, user, sessions, lambda n: progress.update(distilled, completed=n)):
                 console.print(
                     f"[red]Not finished after {WAIT_SECONDS:.0f} s.[/] Is a worker running? See {base_url}/readyz"
                 )
@@ -56,12 +56,12 @@ async def _play(base_url: str, console: Console) -> int:
         console.rule("[bold]Questions, answered by search")
         for question in conversation["questions"]:
             found = await client.search_long_term_memory(
-                question, namespace=Namespace(eq=namespace), user_id=UserId(eq=USER), limit=3
+                question, namespace=Namespace(eq=namespace), user_id=UserId(eq=user), limit=3
             )
             console.print(f"\n[bold cyan]{question}[/]")
             for hit in found.memories:
                 console.print(f"  [green]{1 - hit.dist:4.2f}[/] {hit.text}", highlight=False)
-        console.print(f"\nnamespace [bold]{namespace}[/], user [bold]{USER}[/] at {base_url}")
+        console.print(f"\nnamespace [bold]{namespace}[/], user [bold]{user}[/] at {base_url}")
         return 0
     finally:
         await client.close()
@@ -78,7 +78,7 @@ def _progress(console: Console) -> Progress:
     )
 
 
-async def _send(client: MemoryAPIClient, namespace: str, session: dict[str, Any], tick: Any) -> None:
+async def _send(client: MemoryAPIClient, namespace: str, user: str, session: dict[str, Any], tick: Any) -> None:
     """Put a session as an agent does: again after each message, always whole."""
     said: list[MemoryMessage] = []
     for message in session["messages"]:
@@ -90,17 +90,17 @@ async def _send(client: MemoryAPIClient, namespace: str, session: dict[str, Any]
             )
         )
         document = WorkingMemory(
-            session_id=session["id"],
+            session_id=session["session_id"],
             namespace=namespace,
-            user_id=USER,
+            user_id=user,
             messages=said,
             data=session.get("data") or {},
         )
-        await client.put_working_memory(session["id"], document)
+        await client.put_working_memory(session["session_id"], document)
         tick()
 
 
-async def _wait(client: MemoryAPIClient, namespace: str, sessions: list[dict[str, Any]], show: Any) -> bool:
+async def _wait(client: MemoryAPIClient, namespace: str, user: str, sessions: list[dict[str, Any]], show: Any) -> bool:
     """Until every message of every session is marked as distilled."""
     deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
     total = sum(len(s["messages"]) for s in sessions)
@@ -108,7 +108,7 @@ async def _wait(client: MemoryAPIClient, namespace: str, sessions: list[dict[str
         done = 0
         for session in sessions:
             _created, stored = await client.get_or_create_working_memory(
-                session["id"], namespace=namespace, user_id=USER
+                session["session_id"], namespace=namespace, user_id=user
             )
             done += sum(m.discrete_memory_extracted == "t" for m in stored.messages)
         show(done)

@@ -19,6 +19,10 @@ class Embedder(Protocol):
     model_id: str
     dimensions: int
 
+    def warm(self) -> None:
+        """Load the model now, so that the first text does not wait for it."""
+        ...
+
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Embed texts: float32 of shape (len(texts), dimensions), each row of length 1."""
         ...

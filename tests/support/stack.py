@@ -42,8 +42,8 @@ FAST: Mapping[str, str] = {
 # A part that dies is missed after seconds, not minutes.
 QUICK_RECOVERY: Mapping[str, str] = {
     "PROMOTION_LEASE_SECONDS": "10",
-    "TASK_TIME_LIMIT_SECONDS": "12",
-    "BROKER_VISIBILITY_TIMEOUT_SECONDS": "15",
+    "TASK_TIME_LIMIT_SECONDS": "20",
+    "BROKER_VISIBILITY_TIMEOUT_SECONDS": "25",
     "REDIS_TIMEOUT_SECONDS": "2",
 }
 START_TIMEOUT_SECONDS = 120.0
