@@ -37,7 +37,7 @@ def up() -> None:
 def demo(url: str | None) -> None:
     """Run everything, play a sample conversation through the API, and keep serving."""
     if url:
-        from app.demo import play
+        from app.demo.player import play
 
         raise SystemExit(play(url))
     from app.supervisor import run_stack

@@ -325,7 +325,7 @@ def _answers(url: str) -> bool:
 def _play(base_url: str) -> int:
     """Play the demo; 0 when it succeeded."""
     try:
-        from app.demo import play
+        from app.demo.player import play
 
         return int(play(base_url) or 0)
     except Exception as error:  # the stack must hear of it, whatever it is

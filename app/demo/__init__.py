@@ -1,1 +1,1 @@
-"""The demo's sample conversation and its player."""
+"""The demo: a sample conversation, and what plays it."""

@@ -42,6 +42,7 @@ FACTS = (
 PLACES = ("Lisbon", "Oslo", "Kyoto", "Lima", "Tartu", "Cork", "Accra", "Hanoi", "Quito", "Perth")
 THINGS = ("chess", "peanuts", "sailing", "Kubernetes", "violins", "espresso", "bicycles", "tomatoes", "search", "Rust")
 BATCH = 500
+SESSIONS = 100
 _asked = itertools.count()
 
 
@@ -119,10 +120,10 @@ def scenarios(target: Target) -> dict[str, Callable[[int], Request]]:
     body = session_body(target.namespace)
 
     def put(number: int) -> Request:
-        return Request.of("PUT", f"/v1/working-memory/bench-{number % 500}", body)
+        return Request.of("PUT", f"/v1/working-memory/bench-{number % SESSIONS}", body)
 
     def get(number: int) -> Request:
-        return Request.of("GET", f"/v1/working-memory/bench-{number % 500}?namespace={target.namespace}&user_id=u")
+        return Request.of("GET", f"/v1/working-memory/bench-{number % SESSIONS}?namespace={target.namespace}&user_id=u")
 
     def question(number: int) -> str:
         return f"who {FACTS[number % 8].split('{')[0]}{THINGS[number % 10]}?"
@@ -139,7 +140,7 @@ def scenarios(target: Target) -> dict[str, Callable[[int], Request]]:
         return make
 
     def prompt(number: int) -> Request:
-        session = {"session_id": f"bench-{number % 500}", "namespace": target.namespace, "user_id": "u"}
+        session = {"session_id": f"bench-{number % SESSIONS}", "namespace": target.namespace, "user_id": "u"}
         body = {"query": question(number), "session": session, "long_term_search": scope}
         return Request.of("POST", "/v1/memory/prompt", body)
 
@@ -176,8 +177,8 @@ def floors(target: Target, seconds: float) -> dict[str, Measured]:
         )
 
     return {
-        "PUT session": bare(lambda n: client.hset(f"bench:{n % 500}", mapping={"doc": document}), seconds=seconds),
-        "GET session": bare(lambda n: client.hgetall(f"bench:{n % 500}"), seconds=seconds),
+        "PUT session": bare(lambda n: client.hset(f"bench:{n % SESSIONS}", mapping={"doc": document}), seconds=seconds),
+        "GET session": bare(lambda n: client.hgetall(f"bench:{n % SESSIONS}"), seconds=seconds),
         "search semantic": bare(lambda n: leg(n, vector=True, text=False), seconds=seconds),
         "search keyword": bare(lambda n: leg(n, vector=False, text=True), seconds=seconds),
         "search hybrid": bare(lambda n: leg(n, vector=True, text=True), seconds=seconds),
@@ -189,7 +190,12 @@ def measure(target: Target, concurrencies: list[int], seconds: float) -> list[di
     rows: list[dict[str, Any]] = []
     empty: dict[int, float] = {}
     bottom = floors(target, min(2.0, seconds))
-    for name, make in scenarios(target).items():
+    requests = scenarios(target)
+    connection = Connection(target.url)
+    for number in range(SESSIONS):
+        connection.send(requests["PUT session"](number))
+    connection.close()
+    for name, make in requests.items():
         run(target.url, make, concurrency=4, seconds=min(1.0, seconds))  # warm
         for concurrency in concurrencies:
             with round_trips(target.redis_url) as trips:
