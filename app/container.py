@@ -19,14 +19,20 @@ from app.memory.prompt import PromptHydration
 from app.memory.query_embedding import QueryEmbedder
 from app.memory.search import MemorySearch
 from app.memory.summary_views import SummaryViews
+from app.memory.topics.catalog import TopicCatalog
+from app.memory.topics.enrichment import TopicEnrichment
+from app.memory.topics.refit import TopicRefit
 from app.memory.working import WorkingMemory
 from app.providers.interfaces import Embedder, EntityRecognizer, Generator, TopicModel
+from app.providers.topic_process import BertopicProcess
 from app.store.batches import BatchRepository, TaskRepository
 from app.store.client import RedisClient, connect
+from app.store.facets import FacetRepository
 from app.store.outbox import Outbox
 from app.store.presence import Presence
 from app.store.records import RecordRepository
 from app.store.sessions import SessionRepository
+from app.store.topics import TopicRepository
 from app.store.vector_cache import VectorCache
 from app.store.views import ViewRepository
 
@@ -91,17 +97,27 @@ class Container:
 
     @cached_property
     def entity_recognizer(self) -> EntityRecognizer:
-        """The entity recognizer."""
+        """The entity recognizer that the settings name."""
         from app.providers.entities import SpacyEntityRecognizer
 
-        return SpacyEntityRecognizer(self.settings.ner_model)
+        local = SpacyEntityRecognizer(self.settings.ner_model)
+        if self.settings.ner_source == "llm" and self.generator is not None:
+            from app.providers.llm_enrichment import LlmEntityRecognizer
+
+            return LlmEntityRecognizer(self.generator, local, model=self.settings.fast_model)
+        return local
 
     @cached_property
     def topic_model(self) -> TopicModel:
-        """The topic model."""
+        """The topic model that works on texts, where nothing is fitted."""
         from app.providers.topics import KeywordTopicModel
 
-        return KeywordTopicModel(self.settings.ner_model)
+        local = KeywordTopicModel(self.settings.ner_model)
+        if self.settings.topic_model_source == "llm" and self.generator is not None:
+            from app.providers.llm_enrichment import LlmTopicModel
+
+            return LlmTopicModel(self.generator, local, model=self.settings.fast_model)
+        return local
 
     @cached_property
     def generator(self) -> Generator | None:
@@ -189,6 +205,30 @@ class Container:
         )
 
     @cached_property
+    def topic_enrichment(self) -> TopicEnrichment:
+        """Topics for new memories."""
+        return TopicEnrichment(TopicRepository(self.redis), lambda: self.topic_model, self.settings)
+
+    @cached_property
+    def topic_refit(self) -> TopicRefit:
+        """The life of topic models."""
+        return TopicRefit(
+            repository=TopicRepository(self.redis),
+            records=self.records,
+            tasks=self.tasks,
+            background=self.background,
+            enrichment=self.topic_enrichment,
+            fit=BertopicProcess(timeout_seconds=self.settings.topic_fit_timeout_seconds).fit,
+            generator=lambda: self.generator,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def topic_catalog(self) -> TopicCatalog:
+        """Counts of topics and entities, and the topic map."""
+        return TopicCatalog(TopicRepository(self.redis), FacetRepository(self.redis), self.records)
+
+    @cached_property
     def promotion(self) -> Promotion:
         """The pipeline's steps."""
         return Promotion(
@@ -197,10 +237,11 @@ class Container:
             batches=self.batches,
             tasks=self.tasks,
             outbox=self.outbox,
+            facets=FacetRepository(self.redis),
             extractor=lambda: self.extractor,
             embedder=lambda: self.embedder,
             entities=lambda: self.entity_recognizer,
-            topics=lambda: self.topic_model,
+            topics=lambda: self.topic_enrichment,
             settings=self.settings,
         )
 

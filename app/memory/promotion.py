@@ -7,19 +7,21 @@ sources, the index refuses second copies, acknowledging twice changes nothing. R
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import structlog
 
 from app.config import Settings
+from app.memory.entity_linking import linked
 from app.memory.extraction.base import Extractor
 from app.memory.identity import extracted_memory_id, fingerprint, memory_hash
 from app.memory.models import (
     Batch,
     BatchRef,
     Candidate,
+    Entity,
     ExtractionWindow,
     Memory,
     MemoryType,
@@ -29,8 +31,11 @@ from app.memory.models import (
     SessionRef,
     utc_now,
 )
-from app.providers.interfaces import Embedder, EntityRecognizer, TopicModel
+from app.memory.topics.assignment import merged_topics
+from app.memory.topics.enrichment import TopicEnrichment
+from app.providers.interfaces import Embedder, EntityRecognizer
 from app.store.batches import BatchRepository, TaskRepository
+from app.store.facets import FacetRepository
 from app.store.outbox import Outbox
 from app.store.records import RecordRepository
 from app.store.sessions import SessionRepository
@@ -39,6 +44,8 @@ log = structlog.get_logger(__name__)
 
 WINDOW_MESSAGES = 60
 UPDATE_TRIES = 10
+# How many texts one call of a model gets, between two reports of progress.
+PROGRESS_TEXTS = 256
 
 
 class Promotion:
@@ -52,10 +59,11 @@ class Promotion:
         batches: BatchRepository,
         tasks: TaskRepository,
         outbox: Outbox,
+        facets: FacetRepository,
         extractor: Callable[[], Extractor],
         embedder: Callable[[], Embedder],
         entities: Callable[[], EntityRecognizer],
-        topics: Callable[[], TopicModel],
+        topics: Callable[[], TopicEnrichment],
         settings: Settings,
     ) -> None:
         self._sessions = sessions
@@ -63,6 +71,7 @@ class Promotion:
         self._batches = batches
         self._tasks = tasks
         self._outbox = outbox
+        self._facets = facets
         # Factories: a process that never runs a step never loads its model.
         self._extractor = extractor
         self._embedder = embedder
@@ -215,15 +224,16 @@ class Promotion:
         )
         return replace(memory, memory_hash=memory_hash(memory))
 
-    # -- entities → topics → embed -----------------------------------------------------------------------------------
+    # -- entities → embed → topics -----------------------------------------------------------------------------------
 
     def entities(self, ref: BatchRef) -> BatchRef | None:
         """Add named entities to the batch's memories; what the client gave stays."""
         if not self._settings.enable_ner:
             return ref
 
-        def add(records: Sequence[Memory]) -> list[Memory]:
-            found = self._entities().recognize([m.text for m in records])
+        def add(batch: Batch) -> list[Memory]:
+            records = batch.records
+            found = self._recognized(batch)
             kinds = [{e.name: e.kind for e in entities} for entities in found]
             return [
                 replace(
@@ -236,14 +246,28 @@ class Promotion:
 
         return self._map(ref, add)
 
+    def _recognized(self, batch: Batch) -> list[list[Entity]]:
+        """The entities of each memory; within a conversation, each person under one name."""
+        found: list[list[Entity]] = []
+        for texts in self._chunks(batch, "entities"):
+            found += self._entities().recognize(texts)
+        conversations: dict[tuple[str | None, str | None, str | None], list[int]] = {}
+        for row, memory in enumerate(batch.records):
+            conversations.setdefault((memory.namespace, memory.user_id, memory.session_id), []).append(row)
+        known = self._facets.names_in(batch.session) if batch.session is not None else ()
+        for rows in conversations.values():
+            for row, entities in zip(rows, linked([found[row] for row in rows], known), strict=True):
+                found[row] = entities
+        return found
+
     def topics(self, ref: BatchRef) -> BatchRef | None:
         """Add topics to the batch's memories; what the client gave stays."""
         if not self._settings.enable_topic_extraction or not self._settings.top_k_topics:
             return ref
 
-        def add(records: Sequence[Memory]) -> list[Memory]:
-            found = self._topics().assign([m.text for m in records], top_k=self._settings.top_k_topics)
-            return [replace(m, topics=_union(m.topics, topics)) for m, topics in zip(records, found, strict=True)]
+        def add(batch: Batch) -> list[Memory]:
+            self._progress(batch, "topics", 0)
+            return self._topics().assign(batch.records, _vectors(batch))
 
         return self._map(ref, add)
 
@@ -253,7 +277,9 @@ class Promotion:
         if batch is None:
             return None
         self._keep_lease(batch)
-        vectors = self._embedder().embed([m.text for m in batch.records])
+        embedder = self._embedder()
+        parts = [embedder.embed(texts) for texts in self._chunks(batch, "embed")]
+        vectors = np.concatenate(parts) if parts else np.empty((0, embedder.dimensions), np.float32)
         self._batches.save(replace(batch, vectors=np.asarray(vectors, np.float32).tobytes()))
         return ref
 
@@ -303,6 +329,7 @@ class Promotion:
         if batch is None:
             return None
         self._keep_lease(batch)
+        self._progress(batch, "index", 0)
         results = self._records.put_many(
             batch.records,
             _vectors(batch),
@@ -326,8 +353,7 @@ class Promotion:
                     break
                 current, revision, vector = stored
                 enriched = replace(
-                    current,
-                    topics=_union(current.topics, memory.topics),
+                    merged_topics(current, memory),
                     entities=_union(current.entities, memory.entities),
                     metadata={**memory.metadata, **current.metadata},
                 )
@@ -352,7 +378,8 @@ class Promotion:
         else:
             self._outbox.finish_batch(batch.ref)
         if batch.task_id:
-            self._tasks.advance(batch.task_id, "success", utc_now(), details=batch.counts)
+            details = {**batch.counts, "step": "done", "memories_done": len(batch.records)}
+            self._tasks.advance(batch.task_id, "success", utc_now(), details=details)
         self._batches.delete(batch.ref)
         log.info("batch finished", batch=batch.ref.batch_id, **batch.counts)
 
@@ -364,14 +391,25 @@ class Promotion:
             run_id = batch.ref.batch_id.partition("-")[2]
             self._sessions.acquire_lease(batch.session, run_id, self._settings.promotion_lease_seconds)
 
-    def _map(self, ref: BatchRef, change: Callable[[Sequence[Memory]], list[Memory]]) -> BatchRef | None:
+    def _map(self, ref: BatchRef, change: Callable[[Batch], list[Memory]]) -> BatchRef | None:
         batch = self._batches.load(ref)
         if batch is None:
             return None
-        if batch.task_id:
-            self._tasks.advance(batch.task_id, "running", utc_now())
-        self._batches.save(replace(batch, records=tuple(change(batch.records))))
+        self._batches.save(replace(batch, records=tuple(change(batch))))
         return ref
+
+    def _chunks(self, batch: Batch, step: str) -> Iterator[list[str]]:
+        """The texts of a batch in parts, each one call of a model; the batch's task shows how far the step is."""
+        total = len(batch.records)
+        for start in range(0, total, PROGRESS_TEXTS):
+            self._progress(batch, step, start)
+            yield [m.text for m in batch.records[start : start + PROGRESS_TEXTS]]
+        self._progress(batch, step, total)
+
+    def _progress(self, batch: Batch, step: str, done: int) -> None:
+        if batch.task_id:
+            details = {"step": step, "memories_done": done, "memories_total": len(batch.records)}
+            self._tasks.advance(batch.task_id, "running", utc_now(), details=details)
 
 
 def _vectors(batch: Batch) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:

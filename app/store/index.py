@@ -49,7 +49,7 @@ def memories_schema(version: int, dimensions: int) -> IndexSchema:
             "index": {"name": f"{MEMORIES}-v{version}", "prefix": keys.RECORD_PREFIX, "key_separator": ""},
             "fields": [
                 _tag("id"),
-                *(_tag(name) for name in ("ns", "user", "sess", "type", "strat", "topics", "ents")),
+                *(_tag(name) for name in ("ns", "user", "sess", "type", "strat", "topics", "tals", "ents")),
                 {"name": "text", "type": "text"},
                 _number("created", sortable=True),
                 _number("accessed", sortable=True),
