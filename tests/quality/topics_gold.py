@@ -234,7 +234,7 @@ SECOND: dict[str, Theme] = {
         The actor who plays the villain in {film} was brilliant
         Streams {film} again with popcorn
         """,
-        film="a French thriller|the space documentary|an old western|a Miyazaki animation|a horror sequel|a silent comedy",
+        film="a French thriller|the space documentary|an old western|an animation|a horror sequel|a silent comedy",
     ),
     "astronomy": _theme(
         """
@@ -245,7 +245,7 @@ SECOND: dict[str, Theme] = {
         Wants a bigger lens to see {object} in detail
         Gave a talk about the orbit of {object}
         """,
-        object="the rings of Saturn|the Andromeda galaxy|a lunar eclipse|Jupiter and its moons|the comet|the Orion nebula",
+        object="the rings of Saturn|Andromeda|a lunar eclipse|Jupiter and its moons|the comet|the Orion nebula",
     ),
     "fishing": _theme(
         """

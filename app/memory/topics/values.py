@@ -14,7 +14,7 @@ Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Whose memories a model was fitted on: one tenant's, or (`shared`) those of all tenants too small for their own."""
+    """Whose memories a model is fitted on: one tenant's, or (`shared`) those of all tenants too small for their own."""
 
     namespace: str | None = None
     shared: bool = False
