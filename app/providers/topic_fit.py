@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from bertopic import BERTopic
-from bertopic.vectorizers import ClassTfidfTransformer
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.cluster import HDBSCAN, AgglomerativeClustering
 from sklearn.feature_extraction.text import CountVectorizer
@@ -26,6 +25,7 @@ from app.config import get_settings
 from app.memory.topics.values import Array, CorpusSample, FoundTopics
 from app.providers.embeddings import create_embedder
 from app.providers.interfaces import Embedder
+from app.providers.topic_phrases import telling_phrases
 from app.providers.topic_process import MODEL, read_sample, write_found
 from app.providers.topics import KeywordTopicModel
 
@@ -39,12 +39,6 @@ MIN_SAMPLES = 5
 MERGED = 0.55
 # Below the cosine that 98 of 100 members have, less a twentieth, a memory is not in the topic.
 FLOOR_QUANTILE, FLOOR_SLACK = 0.02, 0.95
-# Telling phrases come from the texts nearest to a topic's centre.
-REPRESENTATIVES = 80
-PHRASES_PER_TEXT = 6
-CANDIDATES = 20
-# How much a phrase's nearness to the topic counts against its c-TF-IDF, and how much other phrases against both (MMR).
-NEARNESS, DIVERSITY = 0.5, 0.3
 RIDGE = 1.0
 
 
@@ -95,7 +89,6 @@ def fit(sample: CorpusSample, embedder: Embedder, directory: Path, *, seed: int 
         umap_model=reducer,
         hdbscan_model=MergingHdbscan(sample.vectors, smallest),
         vectorizer_model=CountVectorizer(stop_words="english"),
-        ctfidf_model=ClassTfidfTransformer(reduce_frequent_words=True),
         calculate_probabilities=False,
     )
     labels, _ = model.fit_transform(list(sample.texts), embeddings=sample.vectors)
@@ -104,7 +97,8 @@ def fit(sample: CorpusSample, embedder: Embedder, directory: Path, *, seed: int 
     cosines = sample.vectors @ centroids.T
     members = [cosines[labels == topic, topic] for topic in range(len(centroids))]
     layout = _layout(reducer.embedding_)
-    phrases, examples = _phrases(sample, labels, cosines, centroids, embedder)
+    keywords = KeywordTopicModel(get_settings().ner_model)
+    phrases, examples = telling_phrases(sample, labels, centroids, keywords, embedder)
     _save(model, phrases[0] if len(sample.tenants) == 1 and phrases else {}, directory)
     return FoundTopics(
         centroids=centroids,
@@ -145,73 +139,6 @@ def _sizes(sample: CorpusSample, labels: Array) -> dict[int, dict[int, int]]:
             of_tenant = sizes.setdefault(tenant, {})
             of_tenant[topic] = of_tenant.get(topic, 0) + 1
     return sizes
-
-
-def _phrases(
-    sample: CorpusSample, labels: Array, cosines: Array, centroids: Array, embedder: Embedder
-) -> tuple[dict[int, dict[int, list[str]]], dict[int, dict[int, list[int]]]]:
-    """Telling phrases and central texts, per tenant and topic; a tenant's phrases come from its own texts only."""
-    tenant_of = np.asarray(sample.tenant_of)
-    keywords = KeywordTopicModel(get_settings().ner_model)
-    phrases: dict[int, dict[int, list[str]]] = {}
-    examples: dict[int, dict[int, list[int]]] = {}
-    for tenant in range(len(sample.tenants)):
-        central: dict[int, list[int]] = {}
-        for topic in range(len(centroids)):
-            rows = np.flatnonzero((tenant_of == tenant) & (labels == topic))
-            if len(rows):
-                nearest = rows[np.argsort(-cosines[rows, topic], kind="stable")]
-                central[topic] = nearest[:REPRESENTATIVES].tolist()
-        texts = [sample.texts[row] for rows in central.values() for row in rows]
-        found = iter(keywords.assign(texts, top_k=PHRASES_PER_TEXT))
-        documents = {topic: _with_heads([next(found) for _ in rows]) for topic, rows in central.items()}
-        phrases[tenant] = _ranked(documents, centroids, embedder)
-        examples[tenant] = central
-    return phrases, examples
-
-
-def _with_heads(phrases: Sequence[Sequence[str]]) -> list[str]:
-    """Each text's phrases and, of phrases of two words, the noun by itself: "tomato plant" counts for "plant" too."""
-    return [
-        word for of_text in phrases for word in dict.fromkeys([*of_text, *(p.split()[-1] for p in of_text if " " in p)])
-    ]
-
-
-def _ranked(documents: Mapping[int, Sequence[str]], centroids: Array, embedder: Embedder) -> dict[int, list[str]]:
-    """Per topic its phrases, best first: c-TF-IDF candidates, reordered by nearness and diversity (KeyBERT, MMR)."""
-    told = {topic: words for topic, words in documents.items() if words}
-    if not told:
-        return {}
-    vectorizer = CountVectorizer(analyzer=_as_they_are)
-    counts = vectorizer.fit_transform(told.values())
-    weights = ClassTfidfTransformer(reduce_frequent_words=True).fit(counts).transform(counts).toarray()
-    names = vectorizer.get_feature_names_out()
-    ranked: dict[int, list[str]] = {}
-    for row, topic in enumerate(told):
-        order = np.argsort(-weights[row], kind="stable")[:CANDIDATES]
-        order = order[weights[row, order] > 0]
-        scores = weights[row, order] / weights[row, order].max()
-        vectors = embedder.embed([str(names[column]) for column in order])
-        worth = (1 - NEARNESS) * scores + NEARNESS * (vectors @ centroids[topic])
-        ranked[topic] = [str(names[order[place]]) for place in _diverse(worth, vectors)]
-    return ranked
-
-
-def _as_they_are(words: Sequence[str]) -> Sequence[str]:
-    return words
-
-
-def _diverse(worth: Array, vectors: Array) -> list[int]:
-    """Maximal marginal relevance: an order in which each place takes what is worth most and least like those before."""
-    chosen: list[int] = []
-    closest = np.zeros(len(worth))
-    left = list(range(len(worth)))
-    while left:
-        best = max(left, key=lambda place: (1 - DIVERSITY) * worth[place] - DIVERSITY * closest[place])
-        left.remove(best)
-        chosen.append(best)
-        closest = np.maximum(closest, vectors @ vectors[best])
-    return chosen
 
 
 def _save(model: BERTopic, phrases: Mapping[int, Sequence[str]], directory: Path) -> None:
