@@ -154,7 +154,9 @@ class Container:
         """Load what the first promotion needs: for a worker's child, before it takes tasks."""
         self.embedder.warm()
         if self.settings.enable_ner or self.settings.resolved_extraction_backend == "rules":
-            self.entity_recognizer.recognize(["warm"])
+            from app.providers.entities import SpacyEntityRecognizer
+
+            SpacyEntityRecognizer(self.settings.ner_model).recognize(["warm"])
 
     # -- engine ----------------------------------------------------------------------------------------------------
 

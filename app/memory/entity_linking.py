@@ -20,8 +20,11 @@ def linked(texts: Sequence[Sequence[Entity]], known: Iterable[Entity] = ()) -> l
     longer = {name: _the_one(name, names) for name in names}
     result: list[list[Entity]] = []
     for entities in texts:
-        full = [longer.get(entity, entity) for entity in entities]
-        result.append(list({entity.name.casefold(): entity for entity in reversed(full)}.values())[::-1])
+        distinct: dict[str, Entity] = {}
+        for entity in entities:
+            full = longer.get(entity, entity)
+            distinct.setdefault(full.name.casefold(), full)
+        result.append(list(distinct.values()))
     return result
 
 

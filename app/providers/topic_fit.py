@@ -148,7 +148,6 @@ def _save(model: BERTopic, phrases: Mapping[int, Sequence[str]], directory: Path
         number: [(word, 1.0) for word in phrases.get(number, ())[:10]] or [("", 1.0)] for number in numbers
     }
     model.topic_representations_ = words
-    model.topic_labels_ = {number: f"{number}_{words[number][0][0]}" for number in numbers}
     model.save(str(directory / MODEL), serialization="safetensors", save_ctfidf=False, save_embedding_model=False)
 
 

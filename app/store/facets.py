@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from app.memory.filters import MemoryFilter, TagFilter
 from app.memory.models import Entity, SessionRef
@@ -43,8 +44,9 @@ class FacetRepository:
         """
         name = f"@{_FIELDS[facet]}"
         reply = self._client.execute_command(
-            "FT.AGGREGATE", index.MEMORIES, f"({compile_filter(condition)}) -{name}:{{__none__}}",
+            "FT.AGGREGATE", index.MEMORIES, compile_filter(condition),
             "LOAD", "2", name, "@__key",
+            "FILTER", f"exists({name})",
             "APPLY", f"split({name}, ',')", "AS", "value",
             "GROUPBY", "1", "@value",
             "REDUCE", "COUNT", "0", "AS", "count",
@@ -78,8 +80,13 @@ def _written(facet: Facet, group: dict[bytes, bytes], doc: bytes | None) -> Face
     folded = group[b"value"].decode()
     memory = codec.loads(doc) if doc else {}
     value = next((v for v in memory.get(facet) or () if keys.fold(v) == folded), None)
-    kind = None
-    if value is not None and facet == "entities":
-        kinds = (memory.get("metadata") or {}).get("entity_types")
-        kind = kinds.get(value) if isinstance(kinds, dict) else None
+    kind = _kinds(memory).get(folded) if facet == "entities" else None
     return FacetCount(value if value is not None else keys.decode(folded) or "", int(group[b"count"]), kind)
+
+
+def _kinds(memory: Mapping[str, Any]) -> dict[str, str]:
+    """The kinds of a memory's entities by folded name; metadata may be a client's, so nothing is taken for granted."""
+    kinds = (memory.get("metadata") or {}).get("entity_types")
+    if not isinstance(kinds, dict):
+        return {}
+    return {keys.fold(name): kind for name, kind in kinds.items() if isinstance(kind, str)}
