@@ -19,7 +19,7 @@ REPRESENTATIVES = 80
 PHRASES_PER_TEXT = 6
 CANDIDATES = 20
 # How much a phrase's nearness to the topic counts against its c-TF-IDF, and how much other phrases against both (MMR).
-NEARNESS, DIVERSITY = 0.5, 0.3
+NEARNESS, DIVERSITY = 0.7, 0.3
 
 PerTenant = dict[int, dict[int, list[str]]]
 
@@ -66,7 +66,8 @@ def ranked(documents: Mapping[int, Sequence[str]], centroids: Array, embedder: E
         names = sorted(weights, key=lambda name: (-weights[name], name))[:CANDIDATES]
         scores = np.array([weights[name] for name in names])
         vectors = embedder.embed(names)
-        worth = (1 - NEARNESS) * scores / scores.max() + NEARNESS * (vectors @ centroids[topic])
+        nearness = vectors @ centroids[topic]
+        worth = (1 - NEARNESS) * scores / scores.max() + NEARNESS * nearness / max(nearness.max(), 1e-9)
         ordered[topic] = [names[place] for place in _diverse(worth, vectors)]
     return ordered
 

@@ -58,7 +58,7 @@ def test_a_refit_under_load_through_the_api() -> None:
         before = _memory_by_process(stack)
         peak = _refit(stack, api, len(pairs))
         after = _memory_by_process(stack)
-        themes = {text: theme for text, theme in pairs}
+        themes = dict(pairs)
         found = _all_memories(api)
         first = [m["topics"][0] for m in found]
         nmi = float(normalized_mutual_info_score([themes[m["text"]] for m in found], first))
@@ -115,8 +115,11 @@ def _refit(stack: Stack, api: Api, count: int) -> float:
         worker.join()
     assert state["status"] == "success", state
     assert not problems, problems[:5]
-    print(f"refit in {time.perf_counter() - started:.1f} s: {state['topics']} topics, {state['memories_changed']} memories "
-          f"changed; {searches} searches meanwhile, the slowest {1000 * slowest:.0f} ms")  # fmt: skip
+    took = time.perf_counter() - started
+    print(
+        f"refit in {took:.1f} s: {state['topics']} topics, {state['memories_changed']} memories changed; "
+        f"{searches} searches meanwhile, the slowest {1000 * slowest:.0f} ms"
+    )
     return peak
 
 
