@@ -45,7 +45,8 @@ def test_entities_are_found_and_told_apart() -> None:
 def test_a_refit_under_load_through_the_api() -> None:
     """660 memories in, a fit, a second fit; searches, filters and topics are there all the time."""
     pairs = generate(FIRST, per_theme=55)
-    with private_stack(TASK_TIME_LIMIT_SECONDS="120", BROKER_VISIBILITY_TIMEOUT_SECONDS="150") as stack:
+    settings = {"TASK_TIME_LIMIT_SECONDS": "120", "BROKER_VISIBILITY_TIMEOUT_SECONDS": "150"}
+    with private_stack(TOPIC_MIN_MEMORIES="200", **settings) as stack:
         api = Api(stack.http, unique("topics"))
         started = time.perf_counter()
         tasks = [
