@@ -13,7 +13,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from app.memory.topics.values import CorpusSample, FoundTopics
 
 SAMPLE, FOUND, ARRAYS, MODEL = "sample.json", "found.json", "found.npz", "model"
 _TAIL_CHARS = 2000
+ALIVE_SECONDS = 20.0
 
 
 class BertopicProcess:
@@ -33,8 +35,8 @@ class BertopicProcess:
     def __init__(self, *, timeout_seconds: float) -> None:
         self._timeout_seconds = timeout_seconds
 
-    def fit(self, sample: CorpusSample) -> FoundTopics:
-        """Find the topics of a sample.
+    def fit(self, sample: CorpusSample, alive: Callable[[], object]) -> FoundTopics:
+        """Find the topics of a sample; `alive` is called every few seconds meanwhile.
 
         Raises BackendUnavailable when BERTopic is not installed or the fit takes too long, ModelFailure when it fails.
         """
@@ -46,10 +48,10 @@ class BertopicProcess:
         with tempfile.TemporaryDirectory(prefix="agent-memory-topics-") as name:
             directory = Path(name)
             write_sample(directory, sample)
-            self._run(directory)
+            self._run(directory, alive)
             return read_found(directory)
 
-    def _run(self, directory: Path) -> None:
+    def _run(self, directory: Path, alive: Callable[[], object]) -> None:
         environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
         log = directory / "log"
         with log.open("wb") as output:
@@ -60,14 +62,21 @@ class BertopicProcess:
                 stderr=output,
             )
             try:
-                code = process.wait(self._timeout_seconds)
-            except subprocess.TimeoutExpired:
-                raise BackendUnavailable(f"the fit took longer than {self._timeout_seconds:.0f} s") from None
+                code = self._wait(process, alive)
             finally:
                 kill_group(process)
         if code != 0:
             tail = log.read_text(errors="replace")[-_TAIL_CHARS:].strip()
             raise ModelFailure(f"the fit ended with exit code {code}: {tail.splitlines()[-1] if tail else 'no output'}")
+
+    def _wait(self, process: subprocess.Popen[bytes], alive: Callable[[], object]) -> int:
+        deadline = time.monotonic() + self._timeout_seconds
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                return process.wait(min(left, ALIVE_SECONDS))
+            except subprocess.TimeoutExpired:
+                alive()
+        raise BackendUnavailable(f"the fit took longer than {self._timeout_seconds:.0f} s")
 
 
 def write_sample(directory: Path, sample: CorpusSample) -> None:

@@ -177,6 +177,10 @@ class TopicRepository:
         self._client.expire(key, seconds)
         return True
 
+    def locked(self, corpus: Corpus) -> bool:
+        """Whether somebody has the right to fit a corpus now."""
+        return bool(self._client.exists(f"topicf:{_corpus_part(corpus)}"))
+
     def unlock(self, corpus: Corpus, token: str) -> None:
         """Give the right back, if it is still ours."""
         self._client.eval(_RELEASE, 1, f"topicf:{_corpus_part(corpus)}", token)

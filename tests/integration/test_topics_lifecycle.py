@@ -6,7 +6,7 @@ What BERTopic finds is measured in tests/quality; here it is what becomes of it:
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -42,7 +42,8 @@ class Fit:
     samples: list[CorpusSample] = field(default_factory=list)
     error: Exception | None = None
 
-    def __call__(self, sample: CorpusSample) -> FoundTopics:
+    def __call__(self, sample: CorpusSample, alive: Callable[[], object]) -> FoundTopics:
+        alive()
         self.samples.append(sample)
         if self.error:
             raise self.error
@@ -322,6 +323,7 @@ def test_two_refits_of_the_same_memories_do_not_run_at_once(world: World) -> Non
     assert world.repository.lock(Corpus("ns"), "somebody else", 60)
     task = world.refit("ns")
     assert (task.status, task.error_message) == ("failed", "another refit of these memories is running")
+    assert world.engine.topic_refit.check() == []
 
 
 def test_too_few_memories_or_another_source_of_topics_are_refused(world: World) -> None:

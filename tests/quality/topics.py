@@ -66,7 +66,7 @@ def measure(name: str) -> TopicQuality:
     vectors = embedder.embed([text for text, _ in pairs])
     started = time.perf_counter()
     sample = CorpusSample([text for text, _ in pairs], ["gold"], [0] * len(pairs), vectors)
-    found = BertopicProcess(timeout_seconds=600).fit(sample)
+    found = BertopicProcess(timeout_seconds=600).fit(sample, lambda: None)
     fitted = time.perf_counter()
     model = model_of(found, len(pairs))
     topics = [ids[0] if ids else "" for ids in nearest(model, vectors, top_k=1)]

@@ -37,8 +37,8 @@ TASK_TYPE = "refit_topics"
 BACKFILL_BATCH = 200
 READ_BATCH = 500
 UPDATE_TRIES = 5
-# A fit holds its corpus this much longer than it may take, and a backfill from batch to batch.
-LOCK_SLACK_SECONDS = 120
+# A refit that dies leaves its corpus locked for this long; one that lives renews the lock more often.
+LOCK_SECONDS = 120
 
 
 class TopicRefit:
@@ -52,7 +52,7 @@ class TopicRefit:
         tasks: TaskRepository,
         background: Background,
         enrichment: TopicEnrichment,
-        fit: Callable[[CorpusSample], FoundTopics],
+        fit: Callable[[CorpusSample, Callable[[], object]], FoundTopics],
         generator: Callable[[], Generator | None],
         settings: Settings,
     ) -> None:
@@ -95,6 +95,8 @@ class TopicRefit:
         sizes = self._repository.sizes()
         started = []
         for corpus in self._corpora(sizes):
+            if self._repository.locked(corpus):
+                continue
             state = self._repository.state(corpus)
             if state is None or self._outgrown(corpus, sizes, state):
                 started.append(self._start(corpus))
@@ -134,7 +136,7 @@ class TopicRefit:
         Without `fit`, only finish a backfill that was cut short.
         """
         token = new_id()
-        if not self._repository.lock(corpus, token, self._lock_seconds):
+        if not self._repository.lock(corpus, token, LOCK_SECONDS):
             self._report(task_id, "failed", error="another refit of these memories is running")
             return
         try:
@@ -147,10 +149,6 @@ class TopicRefit:
             raise
         finally:
             self._repository.unlock(corpus, token)
-
-    @property
-    def _lock_seconds(self) -> int:
-        return int(self._settings.topic_fit_timeout_seconds) + LOCK_SLACK_SECONDS
 
     def _run(self, corpus: Corpus, task_id: str, token: str, *, fit: bool) -> None:
         self._report(task_id, "running", phase="fitting" if fit else "backfill")
@@ -171,7 +169,7 @@ class TopicRefit:
         sample, total = self._sample(keys)
         if len(sample.texts) < self._settings.topic_min_memories:
             raise InvalidRequest(f"{len(sample.texts)} memories are too few (TOPIC_MIN_MEMORIES)")
-        found = self._fit(sample)
+        found = self._fit(sample, lambda: self._repository.lock(corpus, token, LOCK_SECONDS))
         tenants = self._switch(corpus, state, sample, found, total)
         log.info("topics fitted", namespace=corpus.namespace, shared=corpus.shared, topics=len(found.centroids))
         self._backfill(corpus, tenants, task_id, token)
@@ -252,7 +250,7 @@ class TopicRefit:
             for batch in _batches(of_tenant, BACKFILL_BATCH):
                 changed += self._retag(model, tenant, batch)
                 done += len(batch)
-                self._repository.lock(corpus, token, self._lock_seconds)
+                self._repository.lock(corpus, token, LOCK_SECONDS)
                 self._report(task_id, "running", phase="backfill", memories_done=done, memories_total=total)
         topics = len({topic.id for tenant in tenants for topic in tenant.topics})
         version = tenants[0].version if tenants else None
