@@ -167,8 +167,8 @@ class TopicRefit:
             return
         keys = {namespace: self._repository.keys_of(namespace) for namespace in namespaces}
         sample, total = self._sample(keys)
-        if len(sample.texts) < self._settings.topic_min_memories:
-            raise InvalidRequest(f"{len(sample.texts)} memories are too few (TOPIC_MIN_MEMORIES)")
+        if total < self._settings.topic_min_memories:
+            raise InvalidRequest(f"{total} memories are too few (TOPIC_MIN_MEMORIES)")
         found = self._fit(sample, lambda: self._repository.lock(corpus, token, LOCK_SECONDS))
         tenants = self._switch(corpus, state, sample, found, total)
         log.info("topics fitted", namespace=corpus.namespace, shared=corpus.shared, topics=len(found.centroids))
