@@ -11,6 +11,7 @@ from app.config import Settings, get_settings
 from app.memory.access import AccessTracker
 from app.memory.background import Background
 from app.memory.dispatch import Dispatcher
+from app.memory.entity_enrichment import EntityEnrichment
 from app.memory.extraction.base import Extractor
 from app.memory.lifecycle import Lifecycle
 from app.memory.long_term import LongTermMemory
@@ -207,6 +208,11 @@ class Container:
         )
 
     @cached_property
+    def entity_enrichment(self) -> EntityEnrichment:
+        """Entities for new memories."""
+        return EntityEnrichment(self.entity_recognizer, FacetRepository(self.redis))
+
+    @cached_property
     def topic_enrichment(self) -> TopicEnrichment:
         """Topics for new memories."""
         return TopicEnrichment(TopicRepository(self.redis), lambda: self.topic_model, self.settings)
@@ -239,10 +245,9 @@ class Container:
             batches=self.batches,
             tasks=self.tasks,
             outbox=self.outbox,
-            facets=FacetRepository(self.redis),
             extractor=lambda: self.extractor,
             embedder=lambda: self.embedder,
-            entities=lambda: self.entity_recognizer,
+            entities=lambda: self.entity_enrichment,
             topics=lambda: self.topic_enrichment,
             settings=self.settings,
         )

@@ -14,14 +14,14 @@ import numpy as np
 import structlog
 
 from app.config import Settings
-from app.memory.entity_linking import linked
+from app.memory.entity_enrichment import EntityEnrichment
 from app.memory.extraction.base import Extractor
 from app.memory.identity import extracted_memory_id, fingerprint, memory_hash
+from app.memory.labels import union
 from app.memory.models import (
     Batch,
     BatchRef,
     Candidate,
-    Entity,
     ExtractionWindow,
     Memory,
     MemoryType,
@@ -33,9 +33,8 @@ from app.memory.models import (
 )
 from app.memory.topics.assignment import merged_topics
 from app.memory.topics.enrichment import TopicEnrichment
-from app.providers.interfaces import Embedder, EntityRecognizer
+from app.providers.interfaces import Embedder
 from app.store.batches import BatchRepository, TaskRepository
-from app.store.facets import FacetRepository
 from app.store.outbox import Outbox
 from app.store.records import RecordRepository
 from app.store.sessions import SessionRepository
@@ -59,10 +58,9 @@ class Promotion:
         batches: BatchRepository,
         tasks: TaskRepository,
         outbox: Outbox,
-        facets: FacetRepository,
         extractor: Callable[[], Extractor],
         embedder: Callable[[], Embedder],
-        entities: Callable[[], EntityRecognizer],
+        entities: Callable[[], EntityEnrichment],
         topics: Callable[[], TopicEnrichment],
         settings: Settings,
     ) -> None:
@@ -71,7 +69,6 @@ class Promotion:
         self._batches = batches
         self._tasks = tasks
         self._outbox = outbox
-        self._facets = facets
         # Factories: a process that never runs a step never loads its model.
         self._extractor = extractor
         self._embedder = embedder
@@ -232,33 +229,9 @@ class Promotion:
             return ref
 
         def add(batch: Batch) -> list[Memory]:
-            records = batch.records
-            found = self._recognized(batch)
-            kinds = [{e.name: e.kind for e in entities} for entities in found]
-            return [
-                replace(
-                    m,
-                    entities=_union(m.entities, [e.name for e in entities]),
-                    metadata={**m.metadata, "entity_types": kind} if kind else m.metadata,
-                )
-                for m, entities, kind in zip(records, found, kinds, strict=True)
-            ]
+            return self._entities().assign(batch.records, self._chunks(batch, "entities"), batch.session)
 
         return self._map(ref, add)
-
-    def _recognized(self, batch: Batch) -> list[list[Entity]]:
-        """The entities of each memory; within a conversation, each person under one name."""
-        found: list[list[Entity]] = []
-        for texts in self._chunks(batch, "entities"):
-            found += self._entities().recognize(texts)
-        conversations: dict[tuple[str | None, str | None, str | None], list[int]] = {}
-        for row, memory in enumerate(batch.records):
-            conversations.setdefault((memory.namespace, memory.user_id, memory.session_id), []).append(row)
-        known = self._facets.names_in(batch.session) if batch.session is not None else ()
-        for rows in conversations.values():
-            for row, entities in zip(rows, linked([found[row] for row in rows], known), strict=True):
-                found[row] = entities
-        return found
 
     def topics(self, ref: BatchRef) -> BatchRef | None:
         """Add topics to the batch's memories; what the client gave stays."""
@@ -303,9 +276,9 @@ class Promotion:
                 first = records[kept[key]]
                 records[kept[key]] = replace(
                     first,
-                    extracted_from=_union(first.extracted_from, memory.extracted_from),
-                    topics=_union(first.topics, memory.topics),
-                    entities=_union(first.entities, memory.entities),
+                    extracted_from=union(first.extracted_from, memory.extracted_from),
+                    topics=union(first.topics, memory.topics),
+                    entities=union(first.entities, memory.entities),
                 )
                 continue
             if mark:
@@ -354,7 +327,7 @@ class Promotion:
                 current, revision, vector = stored
                 enriched = replace(
                     merged_topics(current, memory),
-                    entities=_union(current.entities, memory.entities),
+                    entities=union(current.entities, memory.entities),
                     metadata={**memory.metadata, **current.metadata},
                 )
                 mark = fingerprint(enriched)
@@ -415,11 +388,3 @@ class Promotion:
 def _vectors(batch: Batch) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     flat = np.frombuffer(batch.vectors, dtype=np.float32)
     return flat.reshape(len(batch.records), -1) if len(batch.records) else flat.reshape(0, 0)
-
-
-def _union(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
-    """Both, in order, without repetitions that differ only in case."""
-    seen: dict[str, str] = {}
-    for value in (*first, *second):
-        seen.setdefault(value.casefold(), value)
-    return tuple(seen.values())
