@@ -217,12 +217,16 @@ class Words:
 
 
 class Hashed:
-    """An embedder with a direction for each text."""
+    """An embedder with a direction for each text, all as far from the topics."""
 
     model_id, dimensions = "hashed", DIM
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        return np.array([unit(*np.random.default_rng(sum(map(ord, t))).normal(size=DIM)) for t in texts], np.float32)
+        return np.array([self._direction(text) for text in texts], np.float32)
+
+    @staticmethod
+    def _direction(text: str) -> np.ndarray:
+        return unit(0, 0, *np.random.default_rng(sum(map(ord, text))).normal(size=DIM - 2))
 
 
 def test_a_tenants_phrases_come_from_its_own_texts_only() -> None:
