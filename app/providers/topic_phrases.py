@@ -18,8 +18,11 @@ from app.providers.interfaces import Embedder, TopicModel
 REPRESENTATIVES = 80
 PHRASES_PER_TEXT = 6
 CANDIDATES = 20
-# How much a phrase's nearness to the topic counts against its c-TF-IDF, and how much other phrases against both (MMR).
-NEARNESS, DIVERSITY = 0.7, 0.3
+# What a phrase is worth: its c-TF-IDF, its nearness to the topic's centre (KeyBERT), and its nearness to the topic's
+# other phrases, which brings the general word ("garden") before its many examples ("strawberry", "rose").
+TELLING, NEAR, CENTRAL = 0.3, 0.2, 0.5
+# How much the phrases before it count against a phrase's worth (MMR).
+DIVERSITY = 0.3
 
 PerTenant = dict[int, dict[int, list[str]]]
 
@@ -59,17 +62,22 @@ def _with_heads(phrases: Sequence[Sequence[str]]) -> list[str]:
 
 
 def ranked(documents: Mapping[int, Sequence[str]], centroids: Array, embedder: Embedder) -> dict[int, list[str]]:
-    """Per topic its phrases, best first: chosen by c-TF-IDF, ordered by nearness (KeyBERT) and diversity (MMR)."""
+    """Per topic its phrases, best first: chosen by c-TF-IDF, ordered by worth and diversity (MMR)."""
     counts = {topic: Counter(words) for topic, words in documents.items() if words}
     ordered: dict[int, list[str]] = {}
     for topic, weights in _class_tf_idf(counts).items():
         names = sorted(weights, key=lambda name: (-weights[name], name))[:CANDIDATES]
         scores = np.array([weights[name] for name in names])
         vectors = embedder.embed(names)
-        nearness = vectors @ centroids[topic]
-        worth = (1 - NEARNESS) * scores / scores.max() + NEARNESS * nearness / max(nearness.max(), 1e-9)
+        among = vectors @ (scores @ vectors) - scores
+        worth = TELLING * _share(scores) + NEAR * _share(vectors @ centroids[topic]) + CENTRAL * _share(among)
         ordered[topic] = [names[place] for place in _diverse(worth, vectors)]
     return ordered
+
+
+def _share(values: Array) -> Array:
+    """Values as shares of the largest."""
+    return values / max(float(values.max()), 1e-9)
 
 
 def _class_tf_idf(counts: Mapping[int, Counter[str]]) -> dict[int, dict[str, float]]:

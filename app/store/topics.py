@@ -177,9 +177,14 @@ class TopicRepository:
         self._client.expire(key, seconds)
         return True
 
-    def locked(self, corpus: Corpus) -> bool:
-        """Whether somebody has the right to fit a corpus now."""
-        return bool(self._client.exists(f"topicf:{_corpus_part(corpus)}"))
+    def rest(self, corpus: Corpus, seconds: int) -> None:
+        """Let nobody start a refit of a corpus by itself for a while."""
+        self._client.set(f"topicr:{_corpus_part(corpus)}", 1, ex=seconds)
+
+    def busy(self, corpus: Corpus) -> bool:
+        """Whether somebody has the right to fit a corpus now, or it rests."""
+        part = _corpus_part(corpus)
+        return bool(self._client.exists(f"topicf:{part}", f"topicr:{part}"))
 
     def unlock(self, corpus: Corpus, token: str) -> None:
         """Give the right back, if it is still ours."""

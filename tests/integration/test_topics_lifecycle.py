@@ -27,6 +27,7 @@ from app.store.topics import TopicRepository
 from migrations import runner
 from tests.support.builders import unique
 from tests.support.redis_server import embedded_redis
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 DIM = 384
@@ -301,6 +302,9 @@ def test_a_backfill_that_was_cut_short_is_finished_without_a_fit(world: World, m
         patch.setattr(world.engine.records, "retag", lambda _changes: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             world.engine.topic_refit.check()
+    assert world.engine.topic_refit.check() == []  # what has just failed rests
+    world.repository.rest(Corpus("ns"), 1)
+    wait_until(lambda: not world.repository.busy(Corpus("ns")), 5, "it has rested")
     assert ("keyword 0",) in world.topics("ns")
     world.engine.topic_refit.check()
     assert world.background.started[-1] == (Corpus("ns"), False)
@@ -314,6 +318,7 @@ def test_a_failed_fit_is_a_failed_task_and_changes_nothing(world: World) -> None
     task = world.refit("ns")
     assert (task.status, task.error_message) == ("failed", "the fit ended with exit code 1: boom")
     assert world.repository.tenant("ns") is None
+    assert world.engine.topic_refit.check() == []
     world.fit.error = None
     assert world.refit("ns").status == "success"
 

@@ -39,6 +39,8 @@ READ_BATCH = 500
 UPDATE_TRIES = 5
 # A refit that dies leaves its corpus locked for this long; one that lives renews the lock more often.
 LOCK_SECONDS = 120
+# After a failure beat leaves a corpus alone for this long; who asks for a refit gets one.
+REST_SECONDS = 3600
 
 
 class TopicRefit:
@@ -95,7 +97,7 @@ class TopicRefit:
         sizes = self._repository.sizes()
         started = []
         for corpus in self._corpora(sizes):
-            if self._repository.locked(corpus):
+            if self._repository.busy(corpus):
                 continue
             state = self._repository.state(corpus)
             if state is None or self._outgrown(corpus, sizes, state):
@@ -143,12 +145,16 @@ class TopicRefit:
             self._run(corpus, task_id, token, fit=fit)
         except MemoryPlatformError as error:
             log.error("refit failed", namespace=corpus.namespace, shared=corpus.shared, error=str(error))
-            self._report(task_id, "failed", error=str(error))
+            self._failed(corpus, task_id, str(error))
         except Exception as error:
-            self._report(task_id, "failed", error=f"{type(error).__name__}: {error}")
+            self._failed(corpus, task_id, f"{type(error).__name__}: {error}")
             raise
         finally:
             self._repository.unlock(corpus, token)
+
+    def _failed(self, corpus: Corpus, task_id: str, error: str) -> None:
+        self._report(task_id, "failed", error=error)
+        self._repository.rest(corpus, REST_SECONDS)
 
     def _run(self, corpus: Corpus, task_id: str, token: str, *, fit: bool) -> None:
         self._report(task_id, "running", phase="fitting" if fit else "backfill")
