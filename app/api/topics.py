@@ -45,6 +45,8 @@ class MapQuerySchema(ScopeQuerySchema):
 class RefitSchema(WireSchema):
     """Which memories to fit."""
 
+    body_optional = True
+
     namespace = Id(metadata={"description": "One tenant; without it, all"})
 
 
@@ -87,9 +89,13 @@ class RefitAnswerSchema(WireSchema):
         return {"tasks": [TaskSchema().to_wire(task) for task in value]}
 
 
-def _condition(query: dict[str, Any]) -> MemoryFilter:
+def _require_enabled() -> None:
     if not engine().settings.long_term_memory:
         raise InvalidRequest("Long-term memory is disabled")
+
+
+def _condition(query: dict[str, Any]) -> MemoryFilter:
+    _require_enabled()
     condition = scope_filter(query.get("namespace"), query.get("user_id"))
     after, before = query.get("created_after"), query.get("created_before")
     if after is None and before is None:
@@ -135,6 +141,7 @@ def topic_map(query: dict[str, Any]) -> Any:
 @bp.response(200, RefitAnswerSchema)
 def refit(body: dict[str, Any]) -> Any:
     """Fit the topics anew in the background; poll the tasks until their status is `success`."""
+    _require_enabled()
     namespace = body.get("namespace")
     return engine().topic_refit.start(namespace, everything=namespace is None)
 

@@ -9,10 +9,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from app.cli import main
 from app.config import Settings
 from app.container import Container
 from app.memory.errors import InvalidRequest, ModelFailure
@@ -418,3 +421,18 @@ def test_a_model_survives_in_redis_without_pickle(world: World) -> None:
     assert model.ids == ("topic-1", "topic-2", "topic-3")
     assert world.repository.files(Corpus("ns"), 2) == {"topics.json": b"{}"}
     assert world.repository.load(Corpus(unique("none")), 1) is None
+
+
+def test_the_command_line_refits_and_exports(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    world.plant("ns", 30)
+    monkeypatch.setattr("app.container.container", lambda: world.engine)
+    run = CliRunner()
+    refitted = run.invoke(main, ["topics", "refit", "--namespace", "ns"])
+    assert refitted.exit_code == 0, refitted.output
+    assert "namespace ns" in refitted.output
+    assert "success" in refitted.output
+    exported = run.invoke(main, ["topics", "export", str(tmp_path / "model"), "--namespace", "ns"])
+    assert "version 1" in exported.output
+    assert (tmp_path / "model" / "topics.json").read_bytes() == b"{}"
+    refused = run.invoke(main, ["topics", "export", str(tmp_path), "--namespace", "none"])
+    assert (refused.exit_code, "no fitted model" in refused.output) == (1, True)

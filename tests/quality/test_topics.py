@@ -20,7 +20,7 @@ from tests.support.builders import unique
 from tests.support.stack import Stack, private_stack
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.quality, pytest.mark.slow]
+pytestmark = pytest.mark.quality
 BATCH = 110
 
 

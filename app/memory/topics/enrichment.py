@@ -51,8 +51,9 @@ class TopicEnrichment:
                 else:
                     result[row] = memory
         if by_text:
-            source = Source.LLM if self._settings.topic_model_source == "llm" else Source.KEYWORDS
-            found = self._by_text().assign([memories[row].text for row in by_text], top_k=self._settings.top_k_topics)
+            model = self._by_text()
+            source = Source.LLM if model.model_id.startswith(Source.LLM) else Source.KEYWORDS
+            found = model.assign([memories[row].text for row in by_text], top_k=self._settings.top_k_topics)
             for row, labels in zip(by_text, found, strict=True):
                 result[row] = assignment.with_labels(memories[row], labels, source=source)
         return result
