@@ -52,10 +52,13 @@ class Fit:
         if self.error:
             raise self.error
         centroids = np.eye(DIM, dtype=np.float32)[self.directions]
-        labels = (sample.vectors @ centroids.T).argmax(axis=1)
+        nothing = np.full(len(sample.texts), -1)
+        labels = (sample.vectors @ centroids.T).argmax(axis=1) if self.directions else nothing
         tenants = range(len(sample.tenants))
         own = {
-            t: sorted({int(topic) for topic, of in zip(labels, sample.tenant_of, strict=True) if of == t})
+            t: sorted(
+                {int(topic) for topic, of in zip(labels, sample.tenant_of, strict=True) if of == t and topic >= 0}
+            )
             for t in tenants
         }
         phrases = {t: {n: [f"{self.words[n]} {sample.tenants[t]}".lower()] for n in own[t]} for t in tenants}
@@ -246,6 +249,16 @@ def test_an_outlier_keeps_the_keywords_it_had_before_the_first_fit(world: World)
     odd = next(m for m in world.memories("ns") if m.id == "odd0")
     assert odd.topics == ("keyword 0",)
     assert odd.metadata["topic_assignment"]["source"] == "keywords"
+
+
+def test_a_fit_that_finds_nothing_leaves_keywords_and_is_no_failure(world: World) -> None:
+    world.plant("ns", 30)
+    world.fit.directions = []
+    task = world.refit("ns")
+    assert (task.status, task.details["topics"]) == ("success", 0)
+    assert ("keyword 0",) in world.topics("ns")
+    world.fit.directions = [0, 1, 2]
+    assert world.refit("ns").details["topics"] == 3
 
 
 def test_small_tenants_share_a_fit_but_no_word(world: World) -> None:

@@ -175,8 +175,12 @@ class TopicRefit:
         sample, total = self._sample(keys)
         if total < self._settings.topic_min_memories:
             raise InvalidRequest(f"{total} memories are too few (TOPIC_MIN_MEMORIES)")
-        found = self._fit(sample, lambda: self._repository.lock(corpus, token, LOCK_SECONDS))
-        tenants = self._switch(corpus, state, sample, found, total)
+
+        def alive() -> None:
+            self._repository.lock(corpus, token, LOCK_SECONDS)
+
+        found = self._fit(sample, alive)
+        tenants = self._switch(corpus, state, sample, found, total, alive)
         log.info("topics fitted", namespace=corpus.namespace, shared=corpus.shared, topics=len(found.centroids))
         self._backfill(corpus, tenants, task_id, token)
 
@@ -201,7 +205,13 @@ class TopicRefit:
         return CorpusSample(texts, list(keys), tenant_of, stacked), total
 
     def _switch(
-        self, corpus: Corpus, state: CorpusState | None, sample: CorpusSample, found: FoundTopics, total: int
+        self,
+        corpus: Corpus,
+        state: CorpusState | None,
+        sample: CorpusSample,
+        found: FoundTopics,
+        total: int,
+        alive: Callable[[], None],
     ) -> list[TenantTopics]:
         """Name the topics and make them current: ids and labels go on where the topics do."""
         served = {namespace: self._repository.tenant(namespace) for namespace in sample.tenants}
@@ -217,20 +227,22 @@ class TopicRefit:
             typical=found.typical,
             projection=found.projection,
         )
-        tenants = [
-            tenant_topics(
-                place,
-                namespace,
-                model,
-                sample,
-                found,
-                old=old,
-                before=served[namespace],
-                generator=self._generator(),
-                fast_model=self._settings.fast_model,
+        tenants = []
+        for place, namespace in enumerate(sample.tenants):
+            alive()  # naming may ask a language model
+            tenants.append(
+                tenant_topics(
+                    place,
+                    namespace,
+                    model,
+                    sample,
+                    found,
+                    old=old,
+                    before=served[namespace],
+                    generator=self._generator(),
+                    fast_model=self._settings.fast_model,
+                )
             )
-            for place, namespace in enumerate(sample.tenants)
-        ]
         self._repository.save(model, found.files, tenants)
         return tenants
 
