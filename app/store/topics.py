@@ -15,9 +15,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from app.memory.filters import MemoryFilter, TagFilter, TimeFilter
 from app.memory.topics.values import Corpus, TenantTopics, Topic, TopicModelState
 from app.store import codec, index, keys
 from app.store.client import RedisClient, store_errors
+from app.store.query import compile_filter
 
 _STATE_FILE = "assignment.safetensors"
 _TENSORS = ("centroids", "floors", "typical", "projection")
@@ -191,15 +193,13 @@ class TopicRepository:
         self._client.eval(_RELEASE, 1, f"topicf:{_corpus_part(corpus)}", token)
 
 
-def _of(namespace: str | None) -> str:
-    return f"@ns:{{{keys.encode(namespace).replace('-', chr(92) + '-')}}}"
+def _of(namespace: str | None, since: datetime | None = None) -> str:
+    times = {"created_at": TimeFilter(gte=since)} if since is not None else {}
+    return compile_filter(MemoryFilter({"namespace": (TagFilter(eq=namespace or ""),)}, times))
 
 
 def _count(namespace: str | None, since: datetime | None) -> list[str]:
-    query = _of(namespace)
-    if since is not None:
-        query += f" @created:[{since.timestamp()!r} +inf]"
-    return ["FT.SEARCH", index.MEMORIES, query, "LIMIT", "0", "0", "DIALECT", "2"]
+    return ["FT.SEARCH", index.MEMORIES, _of(namespace, since), "LIMIT", "0", "0", "DIALECT", "2"]
 
 
 def _state(stored: Mapping[bytes, bytes]) -> CorpusState | None:
