@@ -37,6 +37,8 @@ SMALLEST_TOPIC, LARGEST_MINIMUM = 10, 150
 MIN_SAMPLES = 5
 # Clusters whose centroids are closer than this (cosine) are one topic.
 MERGED = 0.55
+# A cluster must hold together this much better than memories picked by chance.
+OVER_CHANCE = 1.2
 # Below the cosine that 98 of 100 members have, less a twentieth, a memory is not in the topic.
 FLOOR_QUANTILE, FLOOR_SLACK = 0.02, 0.95
 RIDGE = 1.0
@@ -62,8 +64,25 @@ class MergingHdbscan(ClusterMixin, BaseEstimator):  # type: ignore[misc]
                 n_clusters=None, distance_threshold=1 - MERGED, metric="cosine", linkage="average"
             ).fit_predict(centroids)
             labels = np.where(labels >= 0, groups[labels], -1)
-        self.labels_ = labels
+        self.labels_ = without_noise(self.vectors, labels)
         return self
+
+
+def without_noise(vectors: Array, labels: Array) -> Array:
+    """The labels without clusters that are hardly closer together than memories picked by chance, renumbered.
+
+    k unit vectors whose mean pairwise cosine is r have a cosine of about sqrt((1 + (k - 1) r) / k) to their centre.
+    """
+    alike = max(0.0, float(np.square(vectors.mean(axis=0)).sum()))
+    centroids = centroids_of(vectors, labels)
+    kept: list[int] = []
+    for topic, centroid in enumerate(centroids):
+        members = vectors[labels == topic]
+        chance = np.sqrt((1 + (len(members) - 1) * alike) / len(members))
+        if np.median(members @ centroid) >= OVER_CHANCE * chance:
+            kept.append(topic)
+    number = {topic: place for place, topic in enumerate(kept)}
+    return np.array([number.get(topic, -1) for topic in labels.tolist()], dtype=np.int64)
 
 
 def centroids_of(vectors: Array, labels: Array) -> Array:
