@@ -18,6 +18,7 @@ from app.memory.topics.assignment import (
     merged_topics,
     nearest,
     places,
+    turned_like,
     with_labels,
     with_topics,
 )
@@ -101,6 +102,14 @@ def test_an_empty_model_gives_nobody_a_topic() -> None:
 
 def test_places_are_the_projection_of_the_vectors() -> None:
     assert places(a_model(unit(1)), np.array([unit(0.6, 0.8)])) == [(0.6, 0.8)]
+
+
+def test_a_map_that_was_turned_and_mirrored_comes_out_as_before() -> None:
+    old = a_model(unit(1), unit(0, 1), unit(1, 1))
+    flipped = old.projection @ np.array([[0.6, 0.8], [0.8, -0.6]], np.float32)
+    turned = turned_like(old, flipped, np.array([unit(1), unit(0.2, 1), unit(1, 1)]))
+    np.testing.assert_allclose(turned, old.projection, atol=1e-5)
+    assert turned_like(None, flipped, old.centroids) is flipped
 
 
 # -- what a memory carries --------------------------------------------------------------------------------------------

@@ -52,6 +52,18 @@ def places(model: TopicModelState, vectors: Array) -> list[tuple[float, float]]:
     return [(round(float(x), 3), round(float(y), 3)) for x, y in points]
 
 
+def turned_like(old: TopicModelState | None, projection: Array, centroids: Array) -> Array:
+    """The projection turned (and mirrored, if need be) so that topics lie as they did on the map before.
+
+    Which way a layout points is chance; a map that flips with every refit would be no use.
+    """
+    if old is None or len(centroids) < 2 or old.projection.shape != projection.shape:
+        return projection
+    new, before = (centroids @ p[:-1] + p[-1] for p in (projection, old.projection))
+    left, _, right = np.linalg.svd((new - new.mean(axis=0)).T @ (before - before.mean(axis=0)))
+    return np.asarray(projection @ (left @ right), np.float32)
+
+
 def _mark(memory: Memory) -> Mapping[str, object]:
     # Metadata may be the client's: nothing about it can be relied on.
     mark = memory.metadata.get(MARK)

@@ -225,7 +225,7 @@ class TopicRefit:
             centroids=found.centroids,
             floors=found.floors,
             typical=found.typical,
-            projection=found.projection,
+            projection=assignment.turned_like(old, found.projection, found.centroids),
         )
         tenants = []
         for place, namespace in enumerate(sample.tenants):
