@@ -46,6 +46,7 @@ def build(settings: Settings) -> Flask:
         SETTINGS=settings,
         MAX_CONTENT_LENGTH=settings.max_request_bytes,
         PROPAGATE_EXCEPTIONS=False,
+        PROVIDE_AUTOMATIC_OPTIONS=False,
     )
     flask.json = OrjsonProvider(flask)
     flask.url_map.strict_slashes = False

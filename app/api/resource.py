@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import flask
 from flask_smorest import Blueprint
 
 from app.api.wire import WireParser
@@ -14,6 +15,13 @@ class WireBlueprint(Blueprint):
     """A blueprint whose bodies and queries are read as the contract says; operations are named after their views."""
 
     ARGUMENTS_PARSER = WireParser()
+
+    def add_url_rule(self, rule: str, endpoint: str | None = None, view_func: Any = None, **options: Any) -> None:
+        """Add a route; one that is documented with a slash at its end is served without it (see `OneSlashForm`)."""
+        super().add_url_rule(rule, endpoint, view_func, **options)
+        if rule.endswith("/"):
+            served = f"{endpoint or view_func.__name__}_served"
+            flask.Blueprint.add_url_rule(self, rule.removesuffix("/"), served, view_func, methods=options["methods"])
 
     def _store_endpoint_docs(self, endpoint: str, obj: Any, parameters: Any, tags: Any, **options: Any) -> None:
         super()._store_endpoint_docs(endpoint, obj, parameters, tags, **options)
