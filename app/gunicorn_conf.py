@@ -24,6 +24,8 @@ graceful_timeout = 30
 keepalive = 75
 # Threads would lose their connections to a recycled worker; leaks are to be found, not hidden.
 max_requests = 0
+# A delete names its ids in the query: up to a megabyte of them (the default is 4 kB).
+limit_request_line = 0
 # On a disk, the heartbeat file can block a worker for seconds.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
 accesslog = None

@@ -183,7 +183,9 @@ class WireApi(Api):
 
 def explorer() -> Any:
     """The API explorer: Swagger UI from the package's own files, so that it works offline."""
-    # validatorUrl would send the document to a server on the internet.
-    return get_swaggerui_blueprint(
-        EXPLORER_PATH, f"/{DOCUMENT_PATH}", config={"app_name": "Agent memory", "validatorUrl": None}
-    )
+    config = {
+        "app_name": "Agent memory",
+        "validatorUrl": None,  # or it sends the document to a server on the internet
+        "oauth2RedirectUrl": f"{EXPLORER_PATH}/oauth2-redirect.html",
+    }
+    return get_swaggerui_blueprint(EXPLORER_PATH, f"/{DOCUMENT_PATH}", config=config)

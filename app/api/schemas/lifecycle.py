@@ -42,7 +42,12 @@ class PolicySchema(WireSchema):
 class ForgetSchema(WireSchema):
     """The body of a forget."""
 
-    policy = fields.Nested(PolicySchema, required=True, error_messages={"required": "Field required"})
+    policy = fields.Nested(
+        PolicySchema,
+        required=True,
+        error_messages={"required": "Field required"},
+        metadata={"description": "What may go"},
+    )
     pinned_ids = fields.List(Text(), load_default=list, metadata={"description": "Ids to keep besides pinned ones"})
 
 

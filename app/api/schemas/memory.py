@@ -188,7 +188,12 @@ class MemoryUpdateSchema(WireSchema):
 class CreateMemoriesSchema(WireSchema):
     """The body of a create."""
 
-    memories = fields.List(fields.Nested(NewMemorySchema), required=True, error_messages={"required": "Field required"})
+    memories = fields.List(
+        fields.Nested(NewMemorySchema),
+        required=True,
+        error_messages={"required": "Field required"},
+        metadata={"description": "At most MAX_BATCH_SIZE records"},
+    )
     deduplicate = Flag(load_default=True, metadata={"description": "Refuse second copies of a known fact"})
 
     @ma.validates("memories")

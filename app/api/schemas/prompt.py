@@ -45,7 +45,7 @@ class PromptRequestSchema(WireSchema):
     """What to hydrate."""
 
     query = Text(required=True, metadata={"description": "The user's next message"})
-    session = fields.Nested(PromptSessionSchema)
+    session = fields.Nested(PromptSessionSchema, metadata={"description": "Whose conversation comes first"})
     long_term_search = SearchOrFlag(metadata={"description": "A search request; its text is replaced by the query"})
 
 

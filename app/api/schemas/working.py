@@ -134,7 +134,9 @@ class WorkingMemoryUpdateSchema(WireSchema):
     user_id = ScopeName(metadata={"description": "The user it belongs to"})
     namespace = ScopeName(metadata={"description": "The tenant it belongs to"})
     tokens = Whole(load_default=0, metadata={"description": "The client's own count"})
-    long_term_memory_strategy = fields.Nested(StrategySchema, load_default=Strategy)
+    long_term_memory_strategy = fields.Nested(
+        StrategySchema, load_default=Strategy, metadata={"description": "How the conversation is distilled"}
+    )
     ttl_seconds = Whole(
         validate=validate.Range(
             min=1, max=MAX_TTL_SECONDS, error="Input should be between {min} and {max} seconds, or null for ever"
