@@ -212,7 +212,7 @@ def test_line_25_a_slash_at_the_end_changes_nothing(api: Api, http, view):
         ("GET", f"/v1/long-term-memory/{record['id']}", {}, None),
         ("POST", "/v1/long-term-memory", {}, {"memories": []}),
         ("DELETE", "/v1/long-term-memory", {"memory_ids": "none"}, None),
-        ("POST", "/v1/long-term-memory/search", {}, {"namespace": {"eq": api.namespace}}),
+        ("POST", "/v1/long-term-memory/search", {}, {"namespace": {"eq": unique("none")}}),
         ("POST", "/v1/long-term-memory/forget", scope, {"policy": {}}),
         ("POST", "/v1/long-term-memory/compact", scope, None),
         ("POST", "/v1/memory/prompt", {}, {"query": "q", "session": {"session_id": "none"}}),
@@ -223,7 +223,16 @@ def test_line_25_a_slash_at_the_end_changes_nothing(api: Api, http, view):
     ]
     for method, path, query, body in requests:
         one, other = (http.request(method, form, params=query, json=body) for form in (path, path + "/"))
-        assert (one.status_code, one.json()) == (other.status_code, other.json()), (method, path)
+        assert (one.status_code, settled(one)) == (other.status_code, settled(other)), (method, path)
+
+
+def settled(answer: httpx.Response) -> object:
+    """An answer without what the background may add between two requests."""
+    shown = answer.json()
+    if isinstance(shown, dict):
+        for name in ("topics", "entities", "updated_at"):
+            shown.pop(name, None)
+    return shown
 
 
 # -- vectors ---------------------------------------------------------------------------------------------------------
