@@ -152,7 +152,7 @@ class Container:
     @cached_property
     def working_memory(self) -> WorkingMemory:
         """Sessions."""
-        return WorkingMemory(self.sessions, self.settings)
+        return WorkingMemory(self.sessions, self.records, self.settings)
 
     @cached_property
     def long_term_memory(self) -> LongTermMemory:
