@@ -5,8 +5,12 @@ Few processes with many threads: requests wait on Redis, and every process has i
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 from typing import Any
+
+from gunicorn import util
 
 from app.config import get_settings
 
@@ -40,3 +44,16 @@ def post_worker_init(worker: Any) -> None:
     from app.container import container
 
     container().warm_queries()
+
+
+def answer_in_json(client: socket.socket, status: int, reason: str, message: str) -> None:
+    """Answer what is no proper HTTP request as all other errors are answered: JSON with a `detail`, not HTML."""
+    body = json.dumps({"detail": message or reason}).encode()
+    head = (
+        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    util.write_nonblock(client, head.encode("latin-1") + body)
+
+
+util.write_error = answer_in_json

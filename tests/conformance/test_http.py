@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
+from http.client import HTTPResponse
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -277,3 +280,23 @@ def test_names_of_scopes_with_any_character_stay_apart(http, namespace, kind):
         found = http.post("/v1/long-term-memory/search", json=body).json()["memories"]
         assert [m["text"] for m in found] == [record["text"]]
         assert found[0][kind] == record[kind]
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"NONSENSE\r\n\r\n", 400),
+        (b"GET /v1/health HTTP/1.1\r\nHost: x\r\nBad Header: 1\r\n\r\n", 400),
+        (b"GET /v1/health HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 100_000 + b"\r\n\r\n", 431),
+        (b"GET /v1/health HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: nonsense\r\n\r\n", 501),
+    ],
+    ids=["request line", "header name", "header size", "transfer coding"],
+)
+def test_what_is_no_proper_http_is_refused_in_json_too(stack, request_bytes, status):
+    address = urlsplit(stack.base_url)
+    with socket.create_connection((address.hostname, address.port or 80), timeout=10) as connection:
+        connection.sendall(request_bytes)
+        answer = HTTPResponse(connection)
+        answer.begin()
+        assert (answer.status, answer.headers["content-type"]) == (status, "application/json")
+        assert json.loads(answer.read())["detail"]

@@ -59,7 +59,7 @@ class NewSummaryViewSchema(WireSchema):
     source = Text(
         required=True,
         validate=validate.OneOf(["long_term", "working_memory"], error="Input should be one of: {choices}"),
-        metadata={"description": "Only `long_term` is supported"},
+        metadata={"description": "Only `long_term` is supported", "enum": ["long_term"]},
     )
     group_by = fields.List(
         Text(metadata={"enum": list(GROUP_FIELDS)}),
