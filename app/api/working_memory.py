@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +33,7 @@ _ETAG = {"ETag": {"schema": {"type": "string"}, "description": "The stored revis
 _WARNING = {
     "X-Deprecation-Warning": {"schema": {"type": "string"}, "description": "Some messages came without created_at"}
 }
+_REVISION = re.compile(r'(?:W/)?"?([0-9]{1,18})"?')
 _SESSION = {"session_id": "$response.body#/session_id"}
 
 
@@ -53,10 +55,10 @@ def _expected_revision(header: str) -> int | None:
     header = header.strip()
     if not header or header == "*":
         return None
-    value = header.removeprefix("W/").strip('"')
-    if not value.isdigit():
-        raise PreconditionFailed(f"If-Match {header} names no revision of this session")
-    return int(value)
+    named = _REVISION.fullmatch(header)
+    if named is None:
+        raise PreconditionFailed("If-Match names no revision of this session")
+    return int(named[1])
 
 
 def _with_etag(stored: tuple[Session, ContextUse]) -> tuple[Any, int, dict[str, str]]:

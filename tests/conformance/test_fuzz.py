@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ST = Path(sys.executable).parent / "st"
 # Not checked: that all wrong requests are refused, since they are read more leniently than the document promises (wire
 # contract 1.1); that all others are taken, since it cannot tell a rule that concerns several fields or the time; that a
-# path has no other methods, since ids may hold slashes: `PUT /v1/working-memory/s/messages` puts a session `s/messages`.
+# path has no other methods, since ids may hold slashes: `PUT /v1/working-memory/s/messages` puts session `s/messages`.
 # Everything else is: faults, status codes, content types, headers, bodies, resources that are gone.
 NOT_PROMISED = "negative_data_rejection,positive_data_acceptance,unsupported_method,allow_header_conformance"
 
