@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,13 +33,12 @@ def views_left_as_they_were(http: httpx.Client) -> Iterator[None]:
             http.delete(f"/v1/summary-views/{view['id']}")
 
 
-def fuzz(base_url: str, directory: Path, *, phases: str, seconds: int) -> None:
-    """Run schemathesis for about so many seconds; AssertionError with its report when it finds something."""
+def fuzz(base_url: str, directory: Path, *bounds: str, timeout: int) -> None:
+    """Run schemathesis within the bounds; AssertionError with its report when it finds something or tries nothing."""
     command = [
-        str(ST), "run", f"{base_url}/openapi.json", "--phases", phases, "--max-time", str(seconds), "--workers", "2",
-        "--checks", "all", "--exclude-checks", NOT_PROMISED, "--request-timeout", "30",
-        "--generation-database", "none", "--continue-on-failure", "--warnings", "off", "--no-color",
-        "--suppress-health-check", "all",
+        str(ST), "run", f"{base_url}/openapi.json", *bounds, "--workers", "2", "--request-timeout", "30",
+        "--checks", "all", "--exclude-checks", NOT_PROMISED, "--continue-on-failure",
+        "--generation-database", "none", "--suppress-health-check", "all", "--warnings", "off", "--no-color",
     ]  # fmt: skip
     environment = {
         **os.environ,
@@ -46,22 +46,23 @@ def fuzz(base_url: str, directory: Path, *, phases: str, seconds: int) -> None:
         "FUZZ_NAMESPACE": unique("fuzz"),
         "PYTHONPATH": str(ROOT),
     }
-    ended = subprocess.run(
-        command, cwd=directory, env=environment, capture_output=True, text=True, timeout=seconds * 3 + 120
-    )
+    ended = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=timeout)
     report = ended.stdout[-12_000:] + ended.stderr[-2_000:]
     assert ended.returncode == 0, report
-    assert "passed" in report, report
+    tried = re.search(r"(\d+) generated", report)
+    assert tried, report
+    assert int(tried[1]) >= 100, report
 
 
 @pytest.mark.usefixtures("views_left_as_they_were")
-@pytest.mark.parametrize(("phases", "seconds"), [("examples,fuzzing", 8), ("stateful", 8)])
-def test_no_generated_request_finds_a_fault(stack, tmp_path, phases, seconds):
-    fuzz(stack.base_url, tmp_path, phases=phases, seconds=seconds)
+def test_no_generated_request_finds_a_fault(stack, tmp_path):
+    # Bounded by cases, not by time: on a busy machine the time would be over before the first request.
+    fuzz(stack.base_url, tmp_path, "--phases", "fuzzing,stateful", "--max-examples", "8", timeout=250)
 
 
 @pytest.mark.load
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("views_left_as_they_were")
 def test_no_generated_request_finds_a_fault_in_minutes(stack, tmp_path):
-    fuzz(stack.base_url, tmp_path, phases="examples,coverage,fuzzing,stateful", seconds=300)
+    phases = "examples,coverage,fuzzing,stateful"
+    fuzz(stack.base_url, tmp_path, "--phases", phases, "--max-time", "300", timeout=850)
