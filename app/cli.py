@@ -27,7 +27,7 @@ def version() -> None:
 
 @main.command()
 def up() -> None:
-    """Run everything: Redis (unless REDIS_URL is set), API, worker, beat and Flower, until Ctrl-C."""
+    """Run everything: Redis (unless REDIS_URL is set), API, worker, beat, MCP and Flower, until Ctrl-C."""
     from app.supervisor import run_stack
 
     raise SystemExit(run_stack(get_settings(), with_demo=False))

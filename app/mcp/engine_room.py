@@ -25,8 +25,10 @@ NO_WORKER = (
 class EngineRoom:
     """Gives out the engine. Nothing is imported or started before somebody asks."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, alone: bool = False) -> None:
+        """With `alone`, nobody else watches over the platform: say it when no worker runs."""
         self.settings = settings
+        self._alone = alone
         self._lock = threading.Lock()
         self._engine: Container | None = None
         self._redis: EmbeddedRedis | None = None
@@ -82,11 +84,16 @@ class EngineRoom:
             engine = self.engine()
             engine.embedder.warm()
             engine.background  # noqa: B018 (loads Celery)
-            try:
-                engine.presence.require_worker()
-            except BackendUnavailable:
-                log.warning(NO_WORKER)
+            if self._alone:
+                self._look_for_worker(engine)
         except MemoryPlatformError as error:
             log.error("the engine is not ready; tools will say so", error=str(error))
         except Exception:
             log.exception("the engine could not be loaded")
+
+    @staticmethod
+    def _look_for_worker(engine: Container) -> None:
+        try:
+            engine.presence.require_worker()
+        except BackendUnavailable:
+            log.warning(NO_WORKER)

@@ -12,7 +12,7 @@ from app.mcp.server import build
 
 def serve(settings: Settings) -> None:
     """Serve one client until it closes our standard input. The SDK points stray prints at stderr meanwhile."""
-    server = build(settings, EngineRoom(settings))
+    server = build(settings, EngineRoom(settings, alone=True))
 
     async def run() -> None:
         async with stdio_server() as (incoming, outgoing):
