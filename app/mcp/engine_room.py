@@ -75,7 +75,11 @@ class EngineRoom:
 
         if self._redis is None:
             self._redis = EmbeddedRedis(self.settings.data_dir, progress=log.info)
-        return self._redis.start()
+        try:
+            return self._redis.start()
+        except OSError as error:
+            where = self._redis.directory
+            raise BackendUnavailable(f"cannot keep data in {where} ({error.strerror}): set DATA_DIR") from error
 
     def _warm(self) -> None:
         try:

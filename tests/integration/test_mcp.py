@@ -321,6 +321,23 @@ def test_two_clients_on_two_namespaces_at_once_never_see_each_other(server):
     asyncio.run(both())
 
 
+def test_hosts_with_the_older_handshake_are_served_and_bound_as_well(server):
+    ours, theirs = unique("ns"), unique("ns")
+    steps: list[float] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        steps.append(progress)
+
+    with connected(f"{server}/{ours}/mcp", "legacy") as host, connected(f"{server}/{theirs}/mcp", "legacy") as other:
+        assert len(host.ask("list_tools").tools) == 10
+        facts = {"memories": [{"text": "Herons nest here"}]}
+        result = host.ask("call_tool", "create_long_term_memories", facts, progress_callback=note)
+        assert (result.is_error, steps) == (False, [1])
+        assert host.texts("birds") == ["Herons nest here"]
+        assert other.texts("birds") == []
+        assert "only works with" in other.refused("search_long_term_memory", text="x", namespace={"eq": ours})
+
+
 def test_a_namespace_may_have_any_characters(server):
     name = f"a/b c:ü{unique('')}"
     with connected(f"{server}/{httpx.URL('http://x').copy_with(path='/' + name).raw_path.decode()[1:]}/mcp") as host:

@@ -53,9 +53,9 @@ class Host:
 
 
 @contextmanager
-def connected(target: Any) -> Iterator[Host]:
-    """A host connected to a URL or a stdio transport."""
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(Client(target)) as client:
+def connected(target: Any, mode: str = "auto") -> Iterator[Host]:
+    """A host connected to a URL or a stdio transport; mode "legacy" is the handshake of hosts before 2026-07."""
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(Client(target, mode=mode)) as client:
         yield Host(portal, client)
 
 
