@@ -16,7 +16,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.config import Settings
@@ -49,11 +49,11 @@ def build(
         return Guard(endpoint, authenticate) if authenticate is not None else endpoint
 
     streamable = guarded(StreamableHTTPASGIApp(manager))
-    legacy = [
+    legacy: list[BaseRoute] = [
         Route("/sse", guarded(_SseEndpoint(server, sse)), methods=["GET"]),
         Mount("/messages/", guarded(sse.handle_post_message)),
     ]
-    routes: list[Route | Mount] = [
+    routes: list[BaseRoute] = [
         Route("/healthz", _alive),
         Route("/readyz", partial(_ready, room)),
         Route("/mcp", streamable),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from mcp.shared.exceptions import MCPError
 import app as package
 from app.config import Settings
 from app.mcp import catalog
+from app.mcp.access import PRINCIPAL
 from app.mcp.engine_room import EngineRoom
 from app.mcp.scope import RequestScope
 from app.memory import errors
@@ -181,7 +183,7 @@ class _Handlers:
         """The scope of this request alone: its URL, its token, and the settings."""
         bound = Scope()
         if ctx.request is not None:
-            principal = ctx.request.scope.get("principal")
+            principal = ctx.request.scope.get(PRINCIPAL)
             own = principal.scope if principal is not None else Scope()
             bound = Scope(ctx.request.path_params.get("namespace") or own.namespace, own.user_id)
         return RequestScope(bound, self._default)
@@ -211,11 +213,17 @@ async def _in_thread(work: Callable[[], T]) -> T:
         raise MCPError(types.INVALID_PARAMS, explain(error)) from error
 
 
+async def _progress(ctx: Context, done: float, total: float | None, message: str) -> None:
+    """Tell the caller, if it asked to be told. One that has gone does not stop the work."""
+    with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+        await ctx.session.report_progress(done, total, message)
+
+
 def _reporter(ctx: Context) -> Callable[[float, float | None, str], None]:
-    """Progress from the worker thread to the caller; nothing happens if the caller did not ask for it."""
+    """Progress, told from a worker thread."""
 
     def report(done: float, total: float | None, message: str) -> None:
-        anyio.from_thread.run(ctx.session.report_progress, done, total, message)
+        anyio.from_thread.run(_progress, ctx, done, total, message)
 
     return report
 
@@ -223,6 +231,6 @@ def _reporter(ctx: Context) -> Callable[[float, float | None, str], None]:
 async def _tick(ctx: Context, name: str) -> None:
     seconds = 0
     while True:
-        await ctx.session.report_progress(seconds, None, f"{name} runs for {seconds} s")
+        await _progress(ctx, seconds, None, f"{name} runs for {seconds} s")
         await anyio.sleep(TICK_SECONDS)
         seconds += 1
