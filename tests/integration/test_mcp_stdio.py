@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -16,7 +19,10 @@ from tests.support.mcp import COMMAND, connected_over_stdio, without_settings
 from tests.support.stack import ROOT
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc"),
+]
 HELLO = [
     {
         "jsonrpc": "2.0",
@@ -33,6 +39,17 @@ HELLO = [
 ]
 
 
+def _say(stdin: IO[str], *messages: object) -> None:
+    stdin.writelines(json.dumps(message) + "\n" for message in messages)
+    stdin.flush()
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @pytest.fixture
 def environment(tmp_path) -> dict[str, str]:
     return without_settings() | {"DATA_DIR": str(tmp_path / "data"), "LOG_FORMAT": "json"}
@@ -41,9 +58,7 @@ def environment(tmp_path) -> dict[str, str]:
 def test_stdout_carries_protocol_only_also_while_redis_starts_and_work_waits_for_a_worker(environment, tmp_path):
     session = {"session_id": "s", "messages": [{"role": "user", "content": "I moved to Lisbon."}]}
     call = {"name": "set_working_memory", "arguments": session}
-    messages = [*HELLO, {"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": call}]
     with (tmp_path / "stderr").open("w") as errors:
-        started = time.monotonic()
         process = subprocess.Popen(
             [COMMAND, "mcp"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment, cwd=ROOT,
             text=True,
@@ -51,17 +66,17 @@ def test_stdout_carries_protocol_only_also_while_redis_starts_and_work_waits_for
     assert process.stdin
     assert process.stdout
     try:
-        process.stdin.writelines(json.dumps(message) + "\n" for message in messages)
-        process.stdin.flush()
+        _say(process.stdin, *HELLO)
         lines = [process.stdout.readline() for _ in range(2)]
-        listed_after = time.monotonic() - started
+        spent = _cpu_seconds(process.pid)
+        _say(process.stdin, {"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": call})
         lines.append(process.stdout.readline())
         answers = [json.loads(line) for line in lines]
         assert [answer["id"] for answer in answers] == [1, 2, 3]
         assert len(answers[1]["result"]["tools"]) == 10
         assert answers[2]["result"]["isError"] is False
-        # Measured under 1.5 s on an idle machine; a busy one gets some room.
-        assert listed_after < 6
+        # What a host waits for on an idle machine (1.0 s measured); wall time would only tell how busy this one is.
+        assert spent < 2
 
         wait_until(lambda: "no worker runs" in (tmp_path / "stderr").read_text(), 30)
         redis = EmbeddedRedis(tmp_path / "data")
