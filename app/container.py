@@ -14,6 +14,7 @@ from app.memory.dispatch import Dispatcher
 from app.memory.extraction.base import Extractor
 from app.memory.lifecycle import Lifecycle
 from app.memory.long_term import LongTermMemory
+from app.memory.profile import Profiles
 from app.memory.promotion import Promotion
 from app.memory.prompt import PromptHydration
 from app.memory.query_embedding import QueryEmbedder
@@ -187,6 +188,11 @@ class Container:
             lambda: self.generator,
             self.settings,
         )
+
+    @cached_property
+    def profiles(self) -> Profiles:
+        """Users at a glance."""
+        return Profiles(self.search, self.summary_views, self.working_memory)
 
     @cached_property
     def promotion(self) -> Promotion:
