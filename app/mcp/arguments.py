@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from app.api.schemas.base import AckSchema, WireSchema
+from app.api.schemas.base import AnswerSchema, WireSchema
 from app.api.schemas.fields import Flag, Id, ScopeName, Text, Whole
-from app.api.schemas.memory import CreateMemoriesSchema, MemoryRecordSchema, MemoryUpdateSchema, SessionMemorySchema
+from app.api.schemas.memory import CreateMemoriesSchema, MemoryUpdateSchema, NewMemorySchema, SessionMemorySchema
 from app.api.schemas.search import SearchRequestSchema
-from app.api.schemas.working import MAX_TTL_SECONDS, ScopeQuerySchema, WorkingMemorySchema
+from app.api.schemas.working import MAX_TTL_SECONDS, ScopeQuerySchema, WorkingMemoryUpdateSchema
 from app.memory.identity import new_id
 from app.memory.models import Memory, MemoryType
 
@@ -38,7 +38,7 @@ class NoArguments(_Arguments):
 # -- long-term memory --------------------------------------------------------------------------------------------------
 
 
-class NewMemorySchema(MemoryRecordSchema):
+class FactSchema(NewMemorySchema):
     """A memory to keep; the server gives it an id unless it has one."""
 
     id = Id(metadata={"description": "Leave out: the server makes one. Give one to be able to write it again"})
@@ -59,7 +59,7 @@ class CreateArguments(_Arguments, CreateMemoriesSchema):
         fields = ("memories",)
 
     memories = fields.List(
-        fields.Nested(NewMemorySchema),
+        fields.Nested(FactSchema),
         required=True,
         validate=validate.Length(min=1, error="Give at least one memory"),
         error_messages={"required": "Field required"},
@@ -161,7 +161,7 @@ class SessionFactSchema(SessionMemorySchema):
     discrete_memory_extracted = Text(load_default="t", validate=validate.OneOf(["t", "f"]))
 
 
-class SetSessionArguments(_Arguments, WorkingMemorySchema):
+class SetSessionArguments(_Arguments, WorkingMemoryUpdateSchema):
     """A session to store, whole."""
 
     class Meta(WireSchema.Meta):
@@ -197,27 +197,12 @@ class GetSessionArguments(_Arguments, ScopeQuerySchema):
 # -- results -----------------------------------------------------------------------------------------------------------
 
 
-class NowSchema(WireSchema):
+class NowSchema(AnswerSchema):
     """The current time."""
 
-    iso_utc = fields.String(required=True, metadata={"example": "2026-01-31T09:30:00Z"})
-    unix_ts = fields.Integer(required=True)
+    iso_utc = fields.String(metadata={"example": "2026-01-31T09:30:00Z"})
+    unix_ts = fields.Integer()
 
     def to_wire(self, value: dict[str, Any]) -> dict[str, Any]:
         """Both forms."""
         return value
-
-
-class CreatedMemorySchema(WireSchema):
-    """What became of one memory."""
-
-    id = fields.String(required=True)
-    status = fields.String(required=True, metadata={"description": "stored, replaced, or same: it was known already"})
-    memory_id = fields.String(required=True, metadata={"description": "The id under which the fact is known"})
-
-
-class CreatedSchema(AckSchema):
-    """What became of the memories."""
-
-    results = fields.List(fields.Nested(CreatedMemorySchema))
-    task_id = fields.String(metadata={"description": "The background work that stores them, if they were too many"})

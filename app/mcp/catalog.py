@@ -50,26 +50,36 @@ class _Shapes:
         from apispec import APISpec
         from apispec.ext.marshmallow import MarshmallowPlugin
 
-        plugin = MarshmallowPlugin(schema_name_resolver=lambda _schema: False)
-        APISpec("tools", "1", "3.1.0", plugins=[plugin])
+        from app.api.openapi import WireConverter
+
+        def inline(_schema: Any) -> bool:
+            return False
+
+        plugin = MarshmallowPlugin(schema_name_resolver=inline)
+        spec = APISpec("tools", "1", "3.1.0", plugins=[plugin])
         assert plugin.converter is not None
-        self._converter = plugin.converter
-        self._converter.add_attribute_function(_own_types)
+        # For models simpler than the OpenAPI document: one name for each operator, one form for a time.
+        self._arguments = plugin.converter
+        self._arguments.add_attribute_function(_own_types)
+        self._results = WireConverter("3.1.0", inline, spec)
 
     def arguments(self, schema: Any) -> Json:
         """What a tool takes. Every optional argument may also be null, which means absent."""
         one = schema()
-        hidden = {name for name, field in one.fields.items() if field.dump_only} | set(getattr(one, "unlisted", ()))
-        shape = self._object({name: field for name, field in one.fields.items() if name not in hidden})
-        return _without(shape, "readOnly") | {"additionalProperties": False}
+        hidden = set(getattr(one, "unlisted", ()))
+        shown = {name: field for name, field in one.fields.items() if name not in hidden}
+        return {"type": "object", "properties": {}, **_plain(self._arguments.fields2jsonschema(shown))} | {
+            "additionalProperties": False
+        }
 
     def result(self, schema: Any) -> Json:
-        """What a tool returns: fields that the server may leave empty are null."""
-        return _nullable(_without(self._object(schema().fields), "readOnly", "default", "example"))
+        """What a tool returns."""
+        return _plain(self._results.schema2jsonschema(schema()))
 
-    def _object(self, fields: dict[str, Any]) -> Json:
-        shape: Json = json.loads(json.dumps(self._converter.fields2jsonschema(fields), default=str))
-        return {"type": "object", "properties": {}} | shape
+
+def _plain(shape: Any) -> Json:
+    found: Json = json.loads(json.dumps(shape, default=str))
+    return found
 
 
 def _own_types(_converter: Any, field: Any, **_: Any) -> Json:
@@ -96,41 +106,6 @@ def _own_types(_converter: Any, field: Any, **_: Any) -> Json:
 
 def _filter(operators: Json) -> Json:
     return {"type": "object", "properties": operators}
-
-
-def _without(shape: Any, *names: str) -> Any:
-    if isinstance(shape, list):
-        return [_without(item, *names) for item in shape]
-    if not isinstance(shape, dict):
-        return shape
-    # Inside `properties` the keys are names of fields, not words of JSON Schema.
-    return {
-        key: {name: _without(inner, *names) for name, inner in value.items()}
-        if key == "properties"
-        else _without(value, *names)
-        for key, value in shape.items()
-        if key not in names
-    }
-
-
-def _nullable(shape: Json) -> Json:
-    """The same with null allowed wherever a value is not required."""
-    shape = dict(shape)
-    if "properties" in shape:
-        required = shape.get("required", ())
-        shape["properties"] = {
-            name: _nullable(inner) if name in required else _or_null(_nullable(inner))
-            for name, inner in shape["properties"].items()
-        }
-    if "items" in shape:
-        shape["items"] = _nullable(shape["items"])
-    return shape
-
-
-def _or_null(shape: Json) -> Json:
-    kinds = shape.get("type", [])
-    kinds = kinds if isinstance(kinds, list) else [kinds]
-    return {**shape, "type": [*kinds, "null"]} if kinds and "null" not in kinds else shape
 
 
 if __name__ == "__main__":

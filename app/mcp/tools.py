@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.api.schemas.base import AckSchema, WireSchema
-from app.api.schemas.memory import MemoryRecordSchema
+from app.api.schemas.memory import CreatedSchema, MemoryRecordSchema
 from app.api.schemas.prompt import PromptSchema
 from app.api.schemas.search import SearchResultsSchema
 from app.api.schemas.working import WorkingMemorySchema
@@ -97,7 +97,7 @@ def get_current_datetime(call: Call, _arguments: dict[str, Any]) -> dict[str, An
     return {"iso_utc": now.strftime("%Y-%m-%dT%H:%M:%SZ"), "unix_ts": int(now.timestamp())}
 
 
-@_tool("Remember facts", schemas.CreateArguments, schemas.CreatedSchema, idempotent=True)
+@_tool("Remember facts", schemas.CreateArguments, CreatedSchema, idempotent=True)
 def create_long_term_memories(call: Call, arguments: dict[str, Any]) -> dict[str, Any]:
     """Remember facts for later conversations. They can be found as soon as this answers.
 
