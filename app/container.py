@@ -15,6 +15,7 @@ from app.memory.entity_enrichment import EntityEnrichment
 from app.memory.extraction.base import Extractor
 from app.memory.lifecycle import Lifecycle
 from app.memory.long_term import LongTermMemory
+from app.memory.profile import Profiles
 from app.memory.promotion import Promotion
 from app.memory.prompt import PromptHydration
 from app.memory.query_embedding import QueryEmbedder
@@ -171,7 +172,7 @@ class Container:
     @cached_property
     def working_memory(self) -> WorkingMemory:
         """Sessions."""
-        return WorkingMemory(self.sessions, self.settings)
+        return WorkingMemory(self.sessions, self.records, self.settings)
 
     @cached_property
     def long_term_memory(self) -> LongTermMemory:
@@ -235,6 +236,11 @@ class Container:
     def topic_catalog(self) -> TopicCatalog:
         """Counts of topics and entities, and the topic map."""
         return TopicCatalog(TopicRepository(self.redis), FacetRepository(self.redis), self.records)
+
+    @cached_property
+    def profiles(self) -> Profiles:
+        """Users at a glance."""
+        return Profiles(self.search, self.summary_views, self.working_memory)
 
     @cached_property
     def promotion(self) -> Promotion:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import marshmallow as ma
 from marshmallow import fields, validate
 
-from app.api.resource import blueprint, engine
+from app.api.resource import blueprint, engine, refusals
 from app.api.schemas.base import WireSchema
 from app.api.schemas.fields import Id, Time, Whole
 from app.api.schemas.working import ScopeQuerySchema
@@ -15,11 +14,12 @@ from app.api.tasks import TaskSchema
 from app.memory.errors import InvalidRequest
 from app.memory.filters import MemoryFilter, TimeFilter
 from app.memory.lifecycle import scope_filter
-from app.memory.topics.catalog import MapPoint, TopicCount
+from app.memory.topics.catalog import MapPoint, TopicCount, TopicMap
 from app.memory.topics.values import TenantTopics
 from app.store.facets import FacetCount
 
 MAX_POINTS = 5000
+_DISABLED = {400: "Long-term memory is disabled"}
 
 bp = blueprint("topics", "", "What the memories are about: topics, entities, and the topic map")
 
@@ -50,39 +50,126 @@ class RefitSchema(WireSchema):
     namespace = Id(metadata={"description": "One tenant; without it, all"})
 
 
-class _Answer(WireSchema):
-    def to_wire(self, value: Any) -> Any:
-        """Views of this file build their answers themselves."""
-        return value
+class TopicModelSchema(WireSchema):
+    """The fitted model that serves a namespace."""
+
+    version = fields.Integer()
+    shared = fields.Boolean(metadata={"description": "True: fitted together with other small namespaces"})
+    topics = fields.Integer(metadata={"description": "Number of topics that the namespace has in it"})
+
+    def to_wire(self, value: TenantTopics) -> dict[str, Any]:
+        """A model, without its topics."""
+        return {"version": value.version, "shared": value.corpus.shared, "topics": len(value.topics)}
 
 
-class TopicCountsSchema(_Answer):
+class TopicCountSchema(WireSchema):
+    """A topic and how many memories have it; the rest is there for fitted topics."""
+
+    topic = fields.String()
+    count = fields.Integer()
+    id = fields.String(allow_none=True)
+    words = fields.List(fields.String())
+    aliases = fields.List(fields.String(), metadata={"description": "Former labels: filters on them still work"})
+
+    def to_wire(self, value: TopicCount) -> dict[str, Any]:
+        """A topic with its count."""
+        fitted = value.fitted
+        return {
+            "topic": value.label,
+            "count": value.count,
+            "id": fitted.id if fitted else None,
+            "words": list(fitted.words) if fitted else [],
+            "aliases": list(fitted.aliases) if fitted else [],
+        }
+
+
+class TopicCountsSchema(WireSchema):
     """A page of topics, most frequent first."""
 
-    topics = fields.List(fields.Dict())
+    topics = fields.List(fields.Nested(TopicCountSchema))
     total = fields.Integer(metadata={"description": "Number of different topics"})
-    model = fields.Dict(allow_none=True, metadata={"description": "The fitted model that serves the namespace"})
+    model = fields.Nested(TopicModelSchema, allow_none=True)
+
+    def to_wire(self, value: tuple[list[TopicCount], int, TenantTopics | None]) -> dict[str, Any]:
+        """The page, the number of all, and the model."""
+        counts, total, model = value
+        return {"topics": TopicCountSchema(many=True).dump(counts), "total": total, "model": _model(model)}
 
 
-class EntityCountsSchema(_Answer):
+class EntityCountSchema(WireSchema):
+    """An entity and how many memories name it."""
+
+    entity = fields.String()
+    count = fields.Integer()
+    type = fields.String(allow_none=True, metadata={"description": "PERSON, ORG, GPE, PRODUCT, …; null: not known"})
+
+    def to_wire(self, value: FacetCount) -> dict[str, Any]:
+        """An entity with its count."""
+        return {"entity": value.value, "count": value.count, "type": value.kind}
+
+
+class EntityCountsSchema(WireSchema):
     """A page of entities, most frequent first."""
 
-    entities = fields.List(fields.Dict())
+    entities = fields.List(fields.Nested(EntityCountSchema))
     total = fields.Integer(metadata={"description": "Number of different entities"})
 
+    def to_wire(self, value: tuple[list[FacetCount], int]) -> dict[str, Any]:
+        """The page and the number of all."""
+        return {"entities": EntityCountSchema(many=True).dump(value[0]), "total": value[1]}
 
-class TopicMapSchema(_Answer):
-    """Memories with their places, x and y mostly within -1 to 1."""
 
-    points = fields.List(fields.Dict())
+class MapPointSchema(WireSchema):
+    """A memory and its place."""
+
+    id = fields.String()
+    user_id = fields.String(allow_none=True)
+    text = fields.String()
+    x = fields.Float(metadata={"description": "Mostly within -1 to 1, as y"})
+    y = fields.Float()
+    topic = fields.String(allow_none=True)
+    topic_id = fields.String(allow_none=True)
+    source = fields.String(allow_none=True, metadata={"description": "Where the topic comes from"})
+    created_at = fields.DateTime()
+
+    def to_wire(self, value: MapPoint) -> dict[str, Any]:
+        """A point; only memories with a place are points."""
+        memory = value.memory
+        x, y = memory.map_position or (0.0, 0.0)
+        return {
+            "id": memory.id,
+            "user_id": memory.user_id,
+            "text": memory.text,
+            "x": x,
+            "y": y,
+            "topic": value.topic,
+            "topic_id": value.topic_id,
+            "source": value.source,
+            "created_at": memory.created_at,
+        }
+
+
+class TopicMapSchema(WireSchema):
+    """Memories with their places, newest first."""
+
+    points = fields.List(fields.Nested(MapPointSchema))
     total = fields.Integer(metadata={"description": "Memories that match, with a place or without"})
-    model = fields.Dict(allow_none=True)
+    model = fields.Nested(TopicModelSchema, allow_none=True)
+
+    def to_wire(self, value: TopicMap) -> dict[str, Any]:
+        """The map."""
+        points = MapPointSchema(many=True).dump(value.points)
+        return {"points": points, "total": value.total, "model": _model(value.model)}
+
+
+def _model(model: TenantTopics | None) -> dict[str, Any] | None:
+    return TopicModelSchema().to_wire(model) if model else None
 
 
 class RefitAnswerSchema(WireSchema):
     """The tasks that were started."""
 
-    tasks = ma.fields.List(ma.fields.Nested(TaskSchema))
+    tasks = fields.List(fields.Nested(TaskSchema))
 
     def to_wire(self, value: Any) -> Any:
         """Each task as its own route shows it."""
@@ -104,80 +191,40 @@ def _condition(query: dict[str, Any]) -> MemoryFilter:
 
 
 @bp.route("/topics", methods=["GET"])
-@bp.route("/topics/", methods=["GET"])
 @bp.arguments(FacetQuerySchema, location="query")
 @bp.response(200, TopicCountsSchema)
-def topics(query: dict[str, Any]) -> Any:
+@bp.doc(responses=refusals(_DISABLED))
+def count_topics(query: dict[str, Any]) -> Any:
     """Count memories by topic, in a scope and a time."""
-    counts, total, model = engine().topic_catalog.topics(
+    return engine().topic_catalog.topics(
         _condition(query), namespace=query.get("namespace"), limit=query["limit"], offset=query["offset"]
     )
-    return {"topics": [_topic(count) for count in counts], "total": total, "model": _model(model)}
 
 
 @bp.route("/entities", methods=["GET"])
-@bp.route("/entities/", methods=["GET"])
 @bp.arguments(FacetQuerySchema, location="query")
 @bp.response(200, EntityCountsSchema)
-def entities(query: dict[str, Any]) -> Any:
+@bp.doc(responses=refusals(_DISABLED))
+def count_entities(query: dict[str, Any]) -> Any:
     """Count memories by entity, in a scope and a time."""
-    counts, total = engine().topic_catalog.entities(_condition(query), limit=query["limit"], offset=query["offset"])
-    return {"entities": [_entity(count) for count in counts], "total": total}
+    return engine().topic_catalog.entities(_condition(query), limit=query["limit"], offset=query["offset"])
 
 
 @bp.route("/topics/map", methods=["GET"])
-@bp.route("/topics/map/", methods=["GET"])
 @bp.arguments(MapQuerySchema, location="query")
 @bp.response(200, TopicMapSchema)
+@bp.doc(responses=refusals(_DISABLED))
 def topic_map(query: dict[str, Any]) -> Any:
     """The newest memories of a namespace on a two-dimensional map, near when they are about similar things."""
-    found = engine().topic_catalog.map(_condition(query), namespace=query["namespace"], limit=query["limit"])
-    return {"points": [_point(point) for point in found.points], "total": found.total, "model": _model(found.model)}
+    return engine().topic_catalog.map(_condition(query), namespace=query["namespace"], limit=query["limit"])
 
 
 @bp.route("/topics/refit", methods=["POST"])
-@bp.route("/topics/refit/", methods=["POST"])
 @bp.arguments(RefitSchema)
 @bp.response(200, RefitAnswerSchema)
-def refit(body: dict[str, Any]) -> Any:
+@bp.doc(responses=refusals({400: "There are too few memories, or topics do not come from a fit"}))
+def refit_topics(body: dict[str, Any]) -> Any:
     """Fit the topics anew in the background; poll the tasks until their status is `success`."""
     _require_enabled()
     namespace = body.get("namespace")
     return engine().topic_refit.start(namespace, everything=namespace is None)
-
-
-def _topic(count: TopicCount) -> dict[str, Any]:
-    fitted = count.fitted
-    return {
-        "topic": count.label,
-        "count": count.count,
-        "id": fitted.id if fitted else None,
-        "words": list(fitted.words) if fitted else [],
-        "aliases": list(fitted.aliases) if fitted else [],
-    }
-
-
-def _entity(count: FacetCount) -> dict[str, Any]:
-    return {"entity": count.value, "count": count.count, "type": count.kind}
-
-
-def _model(model: TenantTopics | None) -> dict[str, Any] | None:
-    if model is None:
-        return None
-    return {"version": model.version, "shared": model.corpus.shared, "topics": len(model.topics)}
-
-
-def _point(point: MapPoint) -> dict[str, Any]:
-    memory = point.memory
-    x, y = memory.map_position or (None, None)
-    return {
-        "id": memory.id,
-        "user_id": memory.user_id,
-        "text": memory.text,
-        "x": x,
-        "y": y,
-        "topic": point.topic,
-        "topic_id": point.topic_id,
-        "source": point.source,
-        "created_at": memory.created_at,
-    }
