@@ -29,17 +29,23 @@ class FacetQuerySchema(ScopeQuerySchema):
 
     created_after = Time(metadata={"description": "Only memories created at this time or later"})
     created_before = Time(metadata={"description": "Only memories created before this time"})
-    limit = Whole(load_default=50, validate=validate.Range(min=1, max=1000))
-    offset = Whole(load_default=0, validate=validate.Range(min=0))
+    limit = Whole(
+        load_default=50, validate=validate.Range(min=1, max=1000), metadata={"description": "Most values of a page"}
+    )
+    offset = Whole(
+        load_default=0, validate=validate.Range(min=0), metadata={"description": "Values to leave out first"}
+    )
 
 
 class MapQuerySchema(ScopeQuerySchema):
     """Which memories to put on the map."""
 
-    namespace = Id(required=True)
+    namespace = Id(required=True, metadata={"description": "The tenant"})
     created_after = Time(metadata={"description": "Only memories created at this time or later"})
     created_before = Time(metadata={"description": "Only memories created before this time"})
-    limit = Whole(load_default=1000, validate=validate.Range(min=1, max=MAX_POINTS))
+    limit = Whole(
+        load_default=1000, validate=validate.Range(min=1, max=MAX_POINTS), metadata={"description": "Most memories"}
+    )
 
 
 class RefitSchema(WireSchema):
