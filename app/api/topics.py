@@ -14,7 +14,7 @@ from app.api.tasks import TaskSchema
 from app.memory.errors import InvalidRequest
 from app.memory.filters import MemoryFilter, TimeFilter
 from app.memory.lifecycle import scope_filter
-from app.memory.topics.catalog import MapPoint, TopicCount, TopicMap
+from app.memory.topics.catalog import EntityCounts, MapPoint, TopicCount, TopicCounts, TopicMap
 from app.memory.topics.values import TenantTopics
 from app.store.facets import FacetCount
 
@@ -96,10 +96,10 @@ class TopicCountsSchema(WireSchema):
     total = fields.Integer(metadata={"description": "Number of different topics"})
     model = fields.Nested(TopicModelSchema, allow_none=True)
 
-    def to_wire(self, value: tuple[list[TopicCount], int, TenantTopics | None]) -> dict[str, Any]:
+    def to_wire(self, value: TopicCounts) -> dict[str, Any]:
         """The page, the number of all, and the model."""
-        counts, total, model = value
-        return {"topics": TopicCountSchema(many=True).dump(counts), "total": total, "model": _model(model)}
+        shown = TopicCountSchema(many=True).dump(value.counts)
+        return {"topics": shown, "total": value.total, "model": _model(value.model)}
 
 
 class EntityCountSchema(WireSchema):
@@ -120,9 +120,9 @@ class EntityCountsSchema(WireSchema):
     entities = fields.List(fields.Nested(EntityCountSchema))
     total = fields.Integer(metadata={"description": "Number of different entities"})
 
-    def to_wire(self, value: tuple[list[FacetCount], int]) -> dict[str, Any]:
+    def to_wire(self, value: EntityCounts) -> dict[str, Any]:
         """The page and the number of all."""
-        return {"entities": EntityCountSchema(many=True).dump(value[0]), "total": value[1]}
+        return {"entities": EntityCountSchema(many=True).dump(value.counts), "total": value.total}
 
 
 class MapPointSchema(WireSchema):

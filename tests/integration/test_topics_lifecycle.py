@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from app.api.application import build
 from app.cli import main
 from app.config import Settings
 from app.container import Container
@@ -398,8 +399,8 @@ def test_topics_and_entities_are_counted_within_scope_and_time(world: World) -> 
     catalog = world.engine.topic_catalog
 
     def topics(condition: MemoryFilter, limit: int = 10, offset: int = 0) -> tuple[list[tuple[str, int]], int]:
-        counts, total, _ = catalog.topics(condition, namespace="ns", limit=limit, offset=offset)
-        return [(count.label.lower(), count.count) for count in counts], total
+        page = catalog.topics(condition, namespace="ns", limit=limit, offset=offset)
+        return [(count.label.lower(), count.count) for count in page.counts], page.total
 
     everywhere = scope_filter("ns", None)
     assert topics(everywhere) == ([("tea", 2), ("chess", 1)], 2)
@@ -407,10 +408,31 @@ def test_topics_and_entities_are_counted_within_scope_and_time(world: World) -> 
     recent = MemoryFilter(everywhere.tags, {"created_at": TimeFilter(gte=new - timedelta(days=1))})
     assert topics(recent) == ([("chess", 1), ("tea", 1)], 2)
     assert topics(scope_filter("ns", "v")) == ([], 0)
-    entities, total = catalog.entities(everywhere, limit=10, offset=0)
-    assert [(e.value.lower(), e.count) for e in entities] == [("priya nair", 2), ("rome", 1)]
-    assert total == 2
-    assert catalog.entities(scope_filter("ns", "v"), limit=10, offset=0)[0][0].kind == "PERSON"
+    entities = catalog.entities(everywhere, limit=10, offset=0)
+    assert [(e.value.lower(), e.count) for e in entities.counts] == [("priya nair", 2), ("rome", 1)]
+    assert entities.total == 2
+    assert catalog.entities(scope_filter("ns", "v"), limit=10, offset=0).counts[0].kind == "PERSON"
+
+
+def test_the_routes_show_a_fit_and_start_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.plant("ns", 30)
+    monkeypatch.setattr("app.api.topics.engine", lambda: world.engine)
+    client = build(world.engine.settings).test_client()
+    started = client.post("/v1/topics/refit", json={"namespace": "ns"})
+    assert started.status_code == 200, started.text
+    (task,) = started.json["tasks"]
+    assert (task["type"], task["namespace"], task["shared"]) == ("refit_topics", "ns", False)
+    assert len(client.post("/v1/topics/refit").json["tasks"]) == 1
+    shown = client.get("/v1/topics?namespace=ns").json
+    assert shown["model"] == {"version": 2, "shared": False, "topics": 3}
+    assert shown["total"] == 3
+    assert shown["topics"][0] == {
+        "topic": "cooking ns", "count": 10, "id": "topic-1", "words": ["cooking ns"], "aliases": []
+    }  # fmt: skip
+    assert client.get("/v1/entities?namespace=ns").json == {"entities": [], "total": 0}
+    points = client.get("/v1/topics/map?namespace=ns&limit=5").json["points"]
+    assert len(points) == 5
+    assert all(-1 <= p["x"] <= 1 and p["source"] == "bertopic" and p["topic_id"] for p in points)
 
 
 def test_the_map_shows_the_newest_memories_with_their_places_and_topics(world: World) -> None:

@@ -24,6 +24,23 @@ class TopicCount:
 
 
 @dataclass(frozen=True, slots=True)
+class TopicCounts:
+    """A page of topics, how many there are, and the tenant's model if a namespace was given and has one."""
+
+    counts: tuple[TopicCount, ...]
+    total: int
+    model: TenantTopics | None
+
+
+@dataclass(frozen=True, slots=True)
+class EntityCounts:
+    """A page of entities, and how many there are."""
+
+    counts: tuple[FacetCount, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class MapPoint:
     """A memory on the map. `topic` is its first fitted topic, else the first of its topics, else None."""
 
@@ -50,18 +67,18 @@ class TopicCatalog:
         self._facets = facets
         self._records = records
 
-    def topics(
-        self, condition: MemoryFilter, *, namespace: str | None, limit: int, offset: int
-    ) -> tuple[list[TopicCount], int, TenantTopics | None]:
-        """A page of topics, how many there are, and the tenant's model if a namespace is given and has one."""
+    def topics(self, condition: MemoryFilter, *, namespace: str | None, limit: int, offset: int) -> TopicCounts:
+        """A page of topics, most frequent first."""
         counts, total = self._facets.counts("topics", condition, limit=limit, offset=offset)
         model = self._repository.tenant(namespace) if namespace is not None else None
         fitted = {topic.label.casefold(): topic for topic in model.topics} if model else {}
-        return [TopicCount(c.value, c.count, fitted.get(c.value.casefold())) for c in counts], total, model
+        page = tuple(TopicCount(c.value, c.count, fitted.get(c.value.casefold())) for c in counts)
+        return TopicCounts(page, total, model)
 
-    def entities(self, condition: MemoryFilter, *, limit: int, offset: int) -> tuple[list[FacetCount], int]:
-        """A page of entities, and how many there are."""
-        return self._facets.counts("entities", condition, limit=limit, offset=offset)
+    def entities(self, condition: MemoryFilter, *, limit: int, offset: int) -> EntityCounts:
+        """A page of entities, most frequent first."""
+        counts, total = self._facets.counts("entities", condition, limit=limit, offset=offset)
+        return EntityCounts(tuple(counts), total)
 
     def map(self, condition: MemoryFilter, *, namespace: str, limit: int) -> TopicMap:
         """The newest memories on the map. Two round trips and one for the model."""
