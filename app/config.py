@@ -133,6 +133,13 @@ class Settings(BaseSettings):
     llm_max_retries: int = Field(3, ge=0, description="Retries of one model call on 429, 5xx and time-outs.")
     llm_max_concurrency: int = Field(16, ge=1, description="Model calls at once, over all workers.")
     llm_requests_per_minute: int = Field(0, ge=0, description="Rate limit over all workers; 0: none.")
+    llm_breaker_failures: int = Field(5, ge=1, description="Failed model calls in a row that open the circuit breaker.")
+    llm_breaker_seconds: float = Field(30.0, gt=0, description="Time for which an open breaker refuses model calls.")
+    llm_prices: dict[str, list[float]] = Field(
+        default_factory=dict,
+        description="JSON: model to [input, output] US dollars per million tokens, beside the built-in list prices.",
+    )
+    llm_usage_days: int = Field(90, ge=1, description="Days for which the counters of model calls are kept.")
 
     @property
     def llm_base_url(self) -> str | None:

@@ -30,11 +30,13 @@ from app.providers.topic_process import BertopicProcess
 from app.store.batches import BatchRepository, TaskRepository
 from app.store.client import RedisClient, connect
 from app.store.facets import FacetRepository
+from app.store.model_gate import GateLimits, ModelGate
 from app.store.outbox import Outbox
 from app.store.presence import Presence
 from app.store.records import RecordRepository
 from app.store.sessions import SessionRepository
 from app.store.topics import TopicRepository
+from app.store.usage import UsageRepository
 from app.store.vector_cache import VectorCache
 from app.store.views import ViewRepository
 
@@ -78,6 +80,11 @@ class Container:
     def outbox(self) -> Outbox:
         """Unfinished work."""
         return Outbox(self.redis)
+
+    @cached_property
+    def usage(self) -> UsageRepository:
+        """Counters of model calls."""
+        return UsageRepository(self.redis, keep_days=self.settings.llm_usage_days)
 
     @cached_property
     def presence(self) -> Presence:
@@ -128,7 +135,16 @@ class Container:
             return None
         from app.providers.llm import OpenAIGenerator
 
-        return OpenAIGenerator(self.settings, redis_client=self.redis)
+        settings = self.settings
+        limits = GateLimits(
+            max_concurrency=settings.llm_max_concurrency,
+            requests_per_minute=settings.llm_requests_per_minute,
+            slot_seconds=settings.llm_timeout_seconds + 30.0,
+            breaker_failures=settings.llm_breaker_failures,
+            breaker_seconds=settings.llm_breaker_seconds,
+        )
+        gate = ModelGate(self.redis, settings.llm_base_url or "https://api.openai.com/v1", limits)
+        return OpenAIGenerator(settings, gate=gate, ledger=self.usage)
 
     @cached_property
     def extractor(self) -> Extractor:

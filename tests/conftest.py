@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.api import Api
 from tests.support.builders import unique
+from tests.support.scripted_llm import ScriptedLLM, scripted_llm_server
 from tests.support.stack import Server, Stack
 
 _STACK = pytest.StashKey[Server]()
@@ -54,6 +55,13 @@ def namespace() -> str:
 def api(http: httpx.Client, namespace: str) -> Api:
     """Usual calls, in the test's namespace."""
     return Api(http, namespace)
+
+
+@pytest.fixture
+def scripted_llm() -> Iterator[ScriptedLLM]:
+    """A model endpoint that answers what the test tells it to."""
+    with scripted_llm_server() as server:
+        yield server
 
 
 def _sizes(config: pytest.Config) -> dict[str, int]:

@@ -260,3 +260,17 @@ class PartitionSummary:
     computed_at: datetime
     empty_reason: str | None = None
     digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUsage:
+    """Model calls of one tenant for one purpose; `cost_usd` None: the price of the model is not known."""
+
+    namespace: str | None
+    model: str
+    purpose: str
+    calls: int = 0
+    failed_calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = None

@@ -59,8 +59,9 @@ class Generator(Protocol):
         schema: Mapping[str, Any],
         model: str | None = None,
         namespace: str | None = None,
+        deadline_seconds: float | None = None,
     ) -> dict[str, Any]:
-        """One completion that follows the JSON schema.
+        """One completion that follows the JSON schema, within `deadline_seconds`, retries included.
 
         Raises BackendUnavailable when the endpoint cannot be reached (after retries) and ModelFailure when it
         answers with nothing usable.
@@ -75,6 +76,7 @@ class Generator(Protocol):
         model: str | None = None,
         max_tokens: int | None = None,
         namespace: str | None = None,
+        deadline_seconds: float | None = None,
     ) -> str:
         """One completion as plain text; the same errors as `generate_json`."""
         ...

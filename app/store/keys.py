@@ -18,6 +18,7 @@ RECORD_PREFIX = "ltm:"
 SESSION_PREFIX = "wm:"
 NAMESPACES = "namespaces"
 DUE_TENANTS = "outbox-due"
+USAGE_NAMESPACES = "llm-usage"
 
 _PLAIN = re.compile(r"[A-Za-z0-9]*\Z")
 _UNSAFE = re.compile(rb"[^A-Za-z0-9]")
@@ -114,3 +115,8 @@ def batch(namespace: str | None, batch_id: str) -> str:
 def task(task_id: str) -> str:
     """Hash of one task record."""
     return f"task:{encode(task_id)}"
+
+
+def model_usage(namespace: str | None, day: str) -> str:
+    """Hash of a tenant's model calls of one day: `model purpose counter` → number."""
+    return f"llmu:{{{encode(namespace)}}}:{day}"
