@@ -94,7 +94,17 @@ class Settings(BaseSettings):
     )
     extraction_debounce_seconds: float = Field(30.0, ge=0, description="Quiet time before a session is promoted.")
     extraction_max_wait_seconds: float = Field(300.0, ge=0, description="A session that is never quiet waits this.")
+    extraction_strategies: list[str] = Field(
+        default_factory=list, description="JSON list of own strategies as dotted paths, `package.module:Class`."
+    )
+    extraction_window_tokens: int = Field(6000, ge=200, description="New tokens of one extraction call to a model.")
     grounding_context_messages: int = Field(12, ge=0, description="Earlier messages given to extraction as context.")
+    grounding_context_tokens: int = Field(
+        400, ge=0, description="Tokens of earlier messages given to a model; never more than what is new."
+    )
+    ungrounded_memories: Literal["drop", "keep"] = Field(
+        "drop", description="Memories that still point outside themselves after repair; `keep` marks them."
+    )
     promotion_lease_seconds: int = Field(300, ge=10, description="Time after which a silent promotion is repeated.")
     dispatch_interval_seconds: float = Field(1.0, gt=0, description="How often beat looks for due sessions.")
     dispatch_high_water: int = Field(200, ge=1, description="Queued tasks above which no more sessions are started.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import threading
+from collections.abc import Mapping
 from functools import cached_property
 from typing import cast
 
@@ -12,7 +13,9 @@ from app.memory.access import AccessTracker
 from app.memory.background import Background
 from app.memory.dispatch import Dispatcher
 from app.memory.entity_enrichment import EntityEnrichment
-from app.memory.extraction.base import Extractor
+from app.memory.extraction.base import ExtractionStrategy, Extractor
+from app.memory.extraction.distiller import Distiller
+from app.memory.extraction.registry import load_strategies
 from app.memory.lifecycle import Lifecycle
 from app.memory.long_term import LongTermMemory
 from app.memory.profile import Profiles
@@ -159,6 +162,17 @@ class Container:
         return RulesExtractor(self.settings.ner_model)
 
     @cached_property
+    def strategies(self) -> Mapping[str, ExtractionStrategy]:
+        """What sessions can ask extraction for."""
+        return load_strategies(self.settings.extraction_strategies)
+
+    @cached_property
+    def distiller(self) -> Distiller:
+        """Extraction and grounding."""
+        keep = self.settings.ungrounded_memories == "keep"
+        return Distiller(self.extractor, self.strategies, keep_ungrounded=keep)
+
+    @cached_property
     def background(self) -> Background:
         """Celery, named by path: the engine's side must not import the tasks."""
         module, _, name = BACKGROUND.partition(":")
@@ -267,7 +281,7 @@ class Container:
             batches=self.batches,
             tasks=self.tasks,
             outbox=self.outbox,
-            extractor=lambda: self.extractor,
+            distiller=lambda: self.distiller,
             embedder=lambda: self.embedder,
             entities=lambda: self.entity_enrichment,
             topics=lambda: self.topic_enrichment,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from celery.exceptions import Ignore, SoftTimeLimitExceeded
 
 from app.container import Container, container
 from app.memory.errors import BackendUnavailable
-from app.memory.models import BatchRef, Scope, SessionRef, utc_now
+from app.memory.models import BatchRef, Scope, SessionRef
 from tasks.celery_app import app
 from tasks.queues import Queue
 
@@ -63,14 +64,26 @@ class StepTask(Task):  # type: ignore[misc]
         batch = engine.batches.load(ref) if isinstance(ref, BatchRef) else None
         if batch is not None and batch.session is not None:
             source = batch.session
+        if isinstance(source, SessionRef):
+            run_id = batch.ref.batch_id.partition("-")[2] if batch else str(args[2])
+            engine.sessions.release_lease(source, run_id)
         tries = engine.outbox.tries(source)
         transient = isinstance(exc, TRANSIENT)
-        if tries >= engine.settings.task_max_attempts and not transient:
-            engine.outbox.give_up(source, f"{failed}: {type(exc).__name__}: {exc}")
-            if batch is not None and batch.task_id:
-                engine.tasks.advance(batch.task_id, "failed", utc_now(), error=f"{type(exc).__name__}: {exc}")
+        reason = f"{failed}: {type(exc).__name__}: {exc}"
+        final = tries >= engine.settings.task_max_attempts and not transient
+        engine.promotion.note_failure(ref, reason, final=final)
+        if final:
+            engine.outbox.give_up(source, reason)
         else:
+            # An endpoint that is away for long is no reason to give up: such tries do not count to the last.
+            tries = engine.outbox.forgive(source, engine.settings.task_max_attempts - 1) if transient else tries
             engine.outbox.retry_at(source, time.time() + REST_SECONDS * max(1, tries) * random.uniform(0.8, 1.2))
+
+
+def _show(engine: Container, reference: Reference, error: BaseException) -> None:
+    """Let the work's task record say why it is tried again; no trouble of its own may stop that."""
+    with suppress(BackendUnavailable):
+        engine.promotion.note_failure(unpack(reference), f"{type(error).__name__}: {error}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +124,7 @@ def segment(self: StepTask, reference: Reference, names: list[str], run_id: str 
             error.add_note(name)  # so that the failure's record says which of the steps it was
             if not isinstance(error, TRANSIENT) or self.request.retries >= MAX_RETRIES:
                 raise
+            _show(self.engine, reference, error)
             rest = (reference, names[done:], *extra)
             pause = min(MAX_BACKOFF_SECONDS, 0.5 * 2.0**self.request.retries) * random.uniform(0.5, 1.5)
             raise self.retry(args=rest, exc=error, countdown=pause) from error

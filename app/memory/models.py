@@ -191,7 +191,8 @@ class ExtractionWindow:
 
     `new` are the messages to distil, `context` the ones just before them (for antecedents only; never distilled
     again), both in chronological order. `summary` is the session's running summary. `timezone` is an IANA name:
-    relative dates are counted in it from each message's own `created_at`.
+    relative dates are counted in it from each message's own `created_at`. `thread` (all messages that the session
+    holds) and `previous` (the thread's last summary) are there for the `summary` strategy only, and are not kept.
     """
 
     session: SessionRef
@@ -200,6 +201,8 @@ class ExtractionWindow:
     summary: str | None = None
     timezone: str = "UTC"
     strategy: Strategy = field(default_factory=Strategy)
+    thread: tuple[Message, ...] = ()
+    previous: Memory | None = None
 
 
 @dataclass(frozen=True, slots=True)

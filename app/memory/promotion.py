@@ -7,7 +7,7 @@ sources, the index refuses second copies, acknowledging twice changes nothing. R
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,20 +15,21 @@ import structlog
 
 from app.config import Settings
 from app.memory.entity_enrichment import EntityEnrichment
-from app.memory.extraction.base import Extractor
-from app.memory.identity import extracted_memory_id, fingerprint, memory_hash
+from app.memory.errors import NotFound
+from app.memory.extraction.distiller import Distilled, Distiller
+from app.memory.extraction.records import extraction_window, given_records, record_of, with_thread
+from app.memory.extraction.summary import ThreadSummary, thread_summary_id
+from app.memory.identity import fingerprint, memory_hash, new_id
 from app.memory.labels import union
 from app.memory.models import (
     Batch,
     BatchRef,
-    Candidate,
     ExtractionWindow,
     Memory,
-    MemoryType,
-    Message,
-    PendingItem,
+    Scope,
     Session,
     SessionRef,
+    TaskRecord,
     utc_now,
 )
 from app.memory.topics.assignment import merged_topics
@@ -42,6 +43,7 @@ from app.store.sessions import SessionRepository
 log = structlog.get_logger(__name__)
 
 WINDOW_MESSAGES = 60
+PROMOTION_TASK = "promotion"
 UPDATE_TRIES = 10
 # How many texts one call of a model gets, between two reports of progress.
 PROGRESS_TEXTS = 256
@@ -58,7 +60,7 @@ class Promotion:
         batches: BatchRepository,
         tasks: TaskRepository,
         outbox: Outbox,
-        extractor: Callable[[], Extractor],
+        distiller: Callable[[], Distiller],
         embedder: Callable[[], Embedder],
         entities: Callable[[], EntityEnrichment],
         topics: Callable[[], TopicEnrichment],
@@ -70,7 +72,7 @@ class Promotion:
         self._tasks = tasks
         self._outbox = outbox
         # Factories: a process that never runs a step never loads its model.
-        self._extractor = extractor
+        self._distiller = distiller
         self._embedder = embedder
         self._entities = entities
         self._topics = topics
@@ -87,83 +89,35 @@ class Promotion:
             self._sessions.postpone(session, time.time() + 2.0)
             return None
         pending = self._sessions.pending(session)
+        task_id = self._sessions.task_of(session, otherwise=run_id)
+        self._tasks.begin(task_id or run_id, PROMOTION_TASK, utc_now())
         if not pending:
-            self._acknowledge_session(session, run_id, ())
+            self._acknowledge_session(session, run_id, (), task_id, {})
             return None
         document = self._sessions.get(session, exact=True)
         taken = pending[:WINDOW_MESSAGES]
-        window = self._window(session, document, taken)
-        candidates: Sequence[Candidate] = ()
+        window = extraction_window(session, document, taken, self._settings.grounding_context_messages)
+        distilled = Distilled()
         if window is not None and self._settings.enable_discrete_memory_extraction:
-            candidates = self._extractor().extract(window)
+            distilled = self._distiller().extract(self._with_previous_summary(window, document))
         batch = Batch(
             ref,
             session=session,
             window=window,
             done=tuple((item.field, item.digest) for item in taken),
-            candidates=tuple(candidates),
-            records=self._given_records(session, document, taken),
-            counts={"messages": len(window.new) if window else 0, "candidates": len(candidates)},
+            candidates=distilled.candidates,
+            records=given_records(
+                session, document, taken, with_messages=self._settings.index_all_messages_in_long_term_memory
+            ),
+            task_id=task_id,
+            counts={
+                "messages": len(window.new) if window else 0,
+                "candidates": len(distilled.candidates),
+                **distilled.left_out,
+            },
         )
         self._batches.save(batch)
         return ref
-
-    def _window(
-        self, session: SessionRef, document: Session | None, taken: Sequence[PendingItem]
-    ) -> ExtractionWindow | None:
-        new = tuple(item.item for item in taken if isinstance(item.item, Message))
-        if not new:
-            return None
-        ids = {message.id for message in new}
-        context: tuple[Message, ...] = ()
-        summary, timezone = None, "UTC"
-        if document is not None:
-            summary = document.context or None
-            timezone = str((document.data or {}).get("timezone") or "UTC")
-            before = [m for m in document.messages if m.id not in ids and m.created_at <= new[-1].created_at]
-            count = self._settings.grounding_context_messages
-            context = tuple(before[-count:]) if count else ()
-        strategy = document.strategy if document else ExtractionWindow(session, ()).strategy
-        return ExtractionWindow(session, new, context, summary, timezone, strategy)
-
-    def _given_records(
-        self, session: SessionRef, document: Session | None, taken: Sequence[PendingItem]
-    ) -> tuple[Memory, ...]:
-        """Structured memories of the session, and its messages as records where the deployment wants those."""
-        now = utc_now()
-        scope = session.scope
-        strategy = document.strategy if document else None
-        records = []
-        for item in taken:
-            given = item.item
-            if isinstance(given, Memory):
-                given = replace(
-                    given,
-                    namespace=given.namespace if given.namespace is not None else scope.namespace,
-                    user_id=given.user_id if given.user_id is not None else scope.user_id,
-                    session_id=given.session_id if given.session_id is not None else session.session_id,
-                    extraction_strategy=strategy.name if strategy else given.extraction_strategy,
-                    extraction_strategy_config=strategy.config if strategy else given.extraction_strategy_config,
-                    discrete_memory_extracted="t",
-                )
-            elif self._settings.index_all_messages_in_long_term_memory:
-                given = Memory(
-                    id=given.id,
-                    text=f"{given.role}: {given.content}",
-                    memory_type=MemoryType.MESSAGE,
-                    namespace=scope.namespace,
-                    user_id=scope.user_id,
-                    session_id=session.session_id,
-                    created_at=given.created_at,
-                    last_accessed=now,
-                    extraction_strategy="message",
-                    extracted_from=(given.id,),
-                    metadata={"role": given.role},
-                )
-            else:
-                continue
-            records.append(replace(given, persisted_at=now, updated_at=now, memory_hash=memory_hash(given)))
-        return tuple(records)
 
     def ground(self, ref: BatchRef) -> BatchRef | None:
         """Make the candidates stand on their own and turn them into records; the rest is left out."""
@@ -171,55 +125,43 @@ class Promotion:
         if batch is None or batch.session is None:
             return None
         self._keep_lease(batch)
-        grounded: Sequence[Candidate] = ()
         if batch.window is not None and batch.candidates:
-            grounded = self._extractor().ground(batch.window, batch.candidates)
-        made = tuple(self._record_of(batch.session, batch.window, candidate) for candidate in grounded)
-        given = tuple(m for m in batch.records if m.id not in {new.id for new in made})
-        batch = replace(
-            batch,
-            candidates=(),
-            records=given + made,
-            counts={**batch.counts, "grounded": len(made)},
-        )
+            window = batch.window
+            distilled = self._distiller().ground(window, batch.candidates)
+            made = [self._distiller().finish(record_of(window, c), window) for c in distilled.candidates]
+            made = [self._keeping_its_history(memory) for memory in made]
+            given = tuple(m for m in batch.records if m.id not in {new.id for new in made})
+            batch = replace(
+                batch,
+                candidates=(),
+                records=(*given, *made),
+                counts={**batch.counts, "grounded": len(made), **distilled.left_out},
+            )
         if not batch.records:
             self._finish(batch)
             return None
         self._batches.save(batch)
         return ref
 
-    def _record_of(self, session: SessionRef, window: ExtractionWindow | None, candidate: Candidate) -> Memory:
-        assert window is not None
-        times = {m.id: m.created_at for m in window.new}
-        said = candidate.created_at or max(
-            (times[i] for i in candidate.extracted_from if i in times), default=utc_now()
-        )
-        now = utc_now()
-        metadata = dict(candidate.metadata)
-        if candidate.quote:
-            metadata.setdefault("quote", candidate.quote)
-        if candidate.confidence is not None:
-            metadata.setdefault("confidence", candidate.confidence)
-        memory = Memory(
-            id=extracted_memory_id(session, candidate.extracted_from, candidate.text, said),
-            text=candidate.text,
-            memory_type=candidate.memory_type,
-            namespace=session.scope.namespace,
-            user_id=session.scope.user_id,
-            session_id=session.session_id,
-            created_at=said,
-            last_accessed=now,
-            updated_at=now,
-            event_date=candidate.event_date,
-            persisted_at=now,
-            topics=candidate.topics,
-            entities=candidate.entities,
-            extracted_from=candidate.extracted_from,
-            extraction_strategy=window.strategy.name,
-            extraction_strategy_config=window.strategy.config,
-            metadata=metadata,
-        )
+    def _with_previous_summary(self, window: ExtractionWindow, document: Session | None) -> ExtractionWindow:
+        """For the summary strategy: the thread's last summary, from which the next one goes on."""
+        if window.strategy.name != ThreadSummary.name:
+            return window
+        previous = self._stored(window.session.scope, thread_summary_id(window.session))
+        return with_thread(window, document, previous)
+
+    def _keeping_its_history(self, memory: Memory) -> Memory:
+        """A record with a fixed id replaces its last version: what users and searches did to that stays."""
+        if memory.extraction_strategy != ThreadSummary.name:
+            return memory
+        known = self._stored(memory.scope, memory.id)
+        if known is not None:
+            memory = replace(memory, pinned=known.pinned, access_count=known.access_count, created_at=known.created_at)
         return replace(memory, memory_hash=memory_hash(memory))
+
+    def _stored(self, scope: Scope, memory_id: str) -> Memory | None:
+        found = self._records.read_with_vectors([(scope, memory_id)])[0]
+        return found[0] if found else None
 
     # -- entities → embed → topics -----------------------------------------------------------------------------------
 
@@ -347,17 +289,62 @@ class Promotion:
     def _finish(self, batch: Batch) -> None:
         if batch.session is not None:
             run_id = batch.ref.batch_id.partition("-")[2]
-            self._acknowledge_session(batch.session, run_id, batch.done)
+            self._acknowledge_session(batch.session, run_id, batch.done, batch.task_id, batch.counts)
         else:
             self._outbox.finish_batch(batch.ref)
-        if batch.task_id:
-            details = {**batch.counts, "step": "done", "memories_done": len(batch.records)}
-            self._tasks.advance(batch.task_id, "success", utc_now(), details=details)
+            if batch.task_id:
+                details = {**batch.counts, "step": "done", "memories_done": len(batch.records)}
+                self._tasks.advance(batch.task_id, "success", utc_now(), details=details)
         self._batches.delete(batch.ref)
         log.info("batch finished", batch=batch.ref.batch_id, **batch.counts)
 
-    def _acknowledge_session(self, session: SessionRef, run_id: str, done: Sequence[tuple[str, str]]) -> None:
-        self._sessions.acknowledge(session, done, token=run_id, at=utc_now(), again_in_seconds=0.0)
+    def _acknowledge_session(
+        self,
+        session: SessionRef,
+        run_id: str,
+        done: Sequence[tuple[str, str]],
+        task_id: str | None,
+        counts: Mapping[str, int],
+    ) -> None:
+        """Mark items as done; the session's task ends when nothing is left, and sums up what its runs did."""
+        left = self._sessions.acknowledge(session, done, token=run_id, at=utc_now(), again_in_seconds=0.0)
+        if task_id is None:
+            return
+        task = self._tasks.get(task_id)
+        so_far = task.details if task else {}
+        sums = {name: so_far.get(name, 0) + count for name, count in counts.items()}
+        self._tasks.advance(task_id, "running" if left else "success", utc_now(), details=sums)
+        if not left:
+            self._sessions.forget_task(session)
+
+    def start(self, session: SessionRef) -> TaskRecord:
+        """Promote a session now; the task that shows how far it is (finished at once if nothing waits).
+
+        Raises NotFound for a session that does not exist.
+        """
+        document = self._sessions.get(session, exact=False)
+        session = document.ref if document else session
+        waiting = self._sessions.make_due(session, time.time())
+        if document is None and not waiting:
+            raise NotFound(f"Session {session.session_id} not found")
+        task_id = (self._sessions.task_of(session, otherwise=new_id()) if waiting else None) or new_id()
+        task = self._tasks.get(task_id)
+        if task is None:
+            task = TaskRecord(task_id, PROMOTION_TASK, status="pending" if waiting else "success")
+            if not waiting:
+                task = replace(task, started_at=task.created_at, completed_at=task.created_at)
+            self._tasks.save(task)
+        return task
+
+    def note_failure(self, ref: SessionRef | BatchRef, error: str, *, final: bool = False) -> None:
+        """Let the task of a piece of work say what went wrong: `failed` when it is given up, else still `running`."""
+        batch = self._batches.load(ref) if isinstance(ref, BatchRef) else None
+        session = ref if isinstance(ref, SessionRef) else batch.session if batch else None
+        task_id = batch.task_id if batch else None
+        if task_id is None and session is not None:
+            task_id = self._sessions.task_of(session)
+        if task_id is not None:
+            self._tasks.advance(task_id, "failed" if final else "running", utc_now(), error=error)
 
     def _keep_lease(self, batch: Batch) -> None:
         if batch.session is not None:

@@ -77,6 +77,14 @@ class TaskRepository:
         stored: dict[str, Any] = {name: getattr(task, name) for name in TaskRecord.__slots__}
         self._client.set(keys.task(task.id), codec.dumps(stored), ex=TASK_TTL_SECONDS)
 
+    def begin(self, task_id: str, kind: str, at: datetime) -> None:
+        """Note that work has started: a new record, or the one that waits; one that has ended starts over."""
+        task = self.get(task_id)
+        if task is None or task.status in TERMINAL:
+            self.save(TaskRecord(task_id, kind, status="running", created_at=at, started_at=at))
+        elif task.status != "running":
+            self.advance(task_id, "running", at)
+
     def get(self, task_id: str) -> TaskRecord | None:
         """The task record, or None."""
         raw = self._client.get(keys.task(task_id))

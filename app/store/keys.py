@@ -82,6 +82,11 @@ def session_lease(ref: SessionRef) -> str:
     return _session("wml", ref)
 
 
+def session_task(ref: SessionRef) -> str:
+    """String: id of the task record that shows the session's promotion while it is not finished."""
+    return _session("wmt", ref)
+
+
 def outbox(namespace: str | None) -> str:
     """Sorted set of a tenant's unfinished work: member → time at which it is due (Unix seconds)."""
     return f"outbox:{{{encode(namespace)}}}"

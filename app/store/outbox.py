@@ -106,6 +106,13 @@ class Outbox:
         namespace, member = _name(ref)
         return int(self._client.hget(keys.outbox_state(namespace), f"tries:{member}") or 0)
 
+    def forgive(self, ref: SessionRef | BatchRef, most: int) -> int:
+        """Lower the count of tries to at most `most`; the count."""
+        namespace, member = _name(ref)
+        tries = min(self.tries(ref), max(0, most))
+        self._client.hset(keys.outbox_state(namespace), f"tries:{member}", tries)
+        return tries
+
     def dead_letters(self, namespace: str | None) -> list[tuple[SessionRef | BatchRef, str]]:
         """Work that was given up, with its reasons."""
         stored = self._client.hgetall(keys.dead_letters(namespace))

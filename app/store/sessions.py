@@ -6,6 +6,7 @@
 | `wmx:` | marks: item → digest + time, once extracted or persisted | acknowledge |
 | `wmp:` | pending: item → digest + order + JSON, until acknowledged | PUT, append; emptied by acknowledge |
 | `wml:` | the lease of the running promotion | promotion |
+| `wmt:` | the id of the task record that shows the unfinished promotion | promotion |
 
 The server never rewrites the document, so a PUT cannot lose a race against background work: marks are laid over the
 document when it is read.
@@ -27,6 +28,7 @@ from app.store import codec, index, keys
 from app.store.client import RedisClient, store_errors
 from app.store.scripts import script
 
+TASK_TTL_SECONDS = 7 * 86_400
 _DIGEST = 16
 _ORDER = 8
 
@@ -222,6 +224,40 @@ class SessionRepository:
             self._client.pexpire(key, int(seconds * 1000))
             return True
         return False
+
+    def release_lease(self, ref: SessionRef, token: str) -> None:
+        """Let another promotion of this session start: this one failed."""
+        key = keys.session_lease(ref)
+        if self._client.get(key) == token.encode():
+            self._client.delete(key)
+
+    def task_of(self, ref: SessionRef, *, otherwise: str | None = None) -> str | None:
+        """Id of the task record of the session's unfinished promotion; `otherwise` becomes it if there is none."""
+        key = keys.session_task(ref)
+        if otherwise is not None:
+            self._client.set(key, otherwise, nx=True, ex=TASK_TTL_SECONDS)
+        found = self._client.get(key)
+        return found.decode() if found else None
+
+    def forget_task(self, ref: SessionRef) -> None:
+        """The session's promotion is finished."""
+        self._client.delete(keys.session_task(ref))
+
+    def make_due(self, ref: SessionRef, now: float) -> bool:
+        """Promote the session now instead of after its quiet time; whether anything awaits promotion.
+
+        Also brings back a session whose promotion was given up.
+        """
+        if not self._client.exists(keys.session_pending(ref)):
+            return False
+        namespace, member = ref.scope.namespace, keys.session_member(ref)
+        with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.zadd(keys.outbox(namespace), {member: now})
+            pipeline.hset(keys.outbox_state(namespace), f"tries:{member}", 0)
+            pipeline.hdel(keys.dead_letters(namespace), member)
+            pipeline.execute()
+        self._client.zadd(keys.DUE_TENANTS, {keys.encode(namespace): now}, lt=True)
+        return True
 
     def pending(self, ref: SessionRef) -> list[PendingItem]:
         """What awaits promotion, in the order in which the client put it."""

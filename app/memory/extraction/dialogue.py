@@ -47,11 +47,29 @@ class Turn:
     new: bool
     passages: tuple[Passage, ...]
     docs: tuple[Doc, ...]
+    human: bool
+    """Whether a person speaks (and not the assistant or a machine), or one whom the strategy wants heard."""
 
-    @property
-    def human(self) -> bool:
-        """Whether a person speaks (and not the assistant or a machine)."""
-        return self.message.role.lower() not in ASSISTANT_ROLES | SYSTEM_ROLES
+
+def heard(message: Message, window: ExtractionWindow) -> bool:
+    """Whether memories may rest on a message: people's always; the assistant's, a tool's or a system prompt's only
+    if the session's strategy names their role in `include_roles`.
+    """
+    role = message.role.lower()
+    if role not in ASSISTANT_ROLES | SYSTEM_ROLES:
+        return True
+    wanted = window.strategy.config.get("include_roles")
+    return isinstance(wanted, (list, tuple)) and role in {str(name).lower() for name in wanted}
+
+
+def speaker_of(message: Message) -> str:
+    """Who speaks, as far as the message itself says."""
+    role = message.role.lower()
+    if role in ASSISTANT_ROLES:
+        return "assistant"
+    if message.name and message.name.strip():
+        return _called(message.name.strip())
+    return APPLICATION_USER if role in ("user", "human") else _called(message.role)
 
 
 def read_dialogue(window: ExtractionWindow, nlp: Language) -> tuple[Turn, ...]:
@@ -62,7 +80,8 @@ def read_dialogue(window: ExtractionWindow, nlp: Language) -> tuple[Turn, ...]:
     read: list[tuple[Message, str, list[Passage]]] = []
     for message in messages:
         speaker, start = _speaker(message, prefixes)
-        prose = [] if message.role.lower() in SYSTEM_ROLES else passages(message.content, start)
+        unheard = message.role.lower() in SYSTEM_ROLES and not heard(message, window)
+        prose = [] if unheard else passages(message.content, start)
         read.append((message, speaker, prose))
     docs = iter(nlp.pipe([passage.text for _, _, prose in read for passage in prose]))
     return tuple(
@@ -73,6 +92,7 @@ def read_dialogue(window: ExtractionWindow, nlp: Language) -> tuple[Turn, ...]:
             new=index >= len(window.context),
             passages=tuple(prose),
             docs=tuple(next(docs) for _ in prose),
+            human=heard(message, window),
         )
         for index, (message, speaker, prose) in enumerate(read)
     )

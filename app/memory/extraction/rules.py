@@ -13,12 +13,15 @@ from dataclasses import dataclass
 
 from app.memory.extraction.answers import answered
 from app.memory.extraction.corrections import Correction, correct, replaced_value
-from app.memory.extraction.dialogue import APPLICATION_USER, SYSTEM_ROLES, Turn, read_dialogue
+from app.memory.extraction.dialogue import APPLICATION_USER, Turn, read_dialogue
 from app.memory.extraction.ellipsis import completed
 from app.memory.extraction.selection import is_one_off, speaks_of_the_past, worth_remembering
 from app.memory.extraction.statements import Statement, statements
+from app.memory.extraction.support import is_echo, recalled_lines
 from app.memory.grounding.rules import ground_candidates
+from app.memory.grounding.verify import verify
 from app.memory.models import Candidate, ExtractionWindow, MemoryType
+from app.memory.safety import is_injected
 from app.providers.spacy_models import DEFAULT_MODEL, spacy_model
 
 _WORD = re.compile(r"[a-z0-9]+")
@@ -40,24 +43,47 @@ class RulesExtractor:
         self._model = model
         self._last = threading.local()
 
-    def extract(self, window: ExtractionWindow) -> list[Candidate]:
+    def extract(self, window: ExtractionWindow, instructions: str = "") -> list[Candidate]:
         """What the people in `window.new` said that is worth remembering, still in their own words."""
         turns = self._read(window)
-        echoes = _recalled(window)
+        echoes = recalled_lines(window)
         found: list[Candidate] = []
         for index, turn in enumerate(turns):
             if not (turn.new and turn.human):
                 continue
             for candidate in self._of_turn(turn, turns[:index], found):
-                if not _is_echo(candidate.text, turn.speaker, echoes):
+                if not is_echo(candidate.text, echoes, turn.speaker):
                     found.append(candidate)
         return found
 
-    def ground(self, window: ExtractionWindow, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """The candidates that can be made to stand on their own, rewritten so; the others are left out."""
+    def summarize(self, window: ExtractionWindow, *, max_words: int) -> str:
+        """The previous summary and what the new messages say, the oldest sentences left out where it gets too long."""
+        found = self.repair(window, self.extract(window))
+        new = [c.text for c in found if not verify(c.text)]
+        sentences = re.findall(r"[^.!?\s][^.!?]*(?:[.!?](?!\s|$)[^.!?]*)*[.!?]?", window.summary or "")
+        known = [s.strip().rstrip(".") for s in sentences]
+        kept: list[str] = []
+        words = 0
+        for sentence in reversed(list(dict.fromkeys([*known, *new]))):
+            words += len(sentence.split())
+            if words > max_words and kept:
+                break
+            kept.insert(0, sentence)
+        return " ".join(f"{sentence}." for sentence in kept if sentence)
+
+    def repair(self, window: ExtractionWindow, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """The candidates rewritten, one for one: all of them, since they still speak in the first person."""
         if not candidates:
             return []
         return ground_candidates(self._read(window), candidates, spacy_model(self._model))
+
+    def ground(self, window: ExtractionWindow, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """The candidates that can be made to stand on their own; the others are left out."""
+        standing: dict[str, Candidate] = {}
+        for candidate in self.repair(window, candidates):
+            if not verify(candidate.text):
+                standing.setdefault(candidate.text, candidate)
+        return list(standing.values())
 
     def _read(self, window: ExtractionWindow) -> tuple[Turn, ...]:
         """The window's turns; grounding right after extraction reuses the parse."""
@@ -74,6 +100,8 @@ class RulesExtractor:
         for passage, doc in zip(turn.passages, turn.docs, strict=True):
             for statement in statements(doc):
                 start, end = passage.span(statement.start, statement.end)
+                if is_injected(turn.message.content, start, end):
+                    continue
                 quote = turn.message.content[start:end].strip()
                 correction = correct(statement, turn, earlier, [*found, *candidates])
                 if correction is not None:
@@ -136,29 +164,3 @@ def _taken_back(text: str, sentence: str, *lists: list[Candidate]) -> str:
 def _kind(statement: Statement) -> MemoryType:
     past = speaks_of_the_past(statement.head)
     return MemoryType.EPISODIC if is_one_off(past, statement.head) else MemoryType.SEMANTIC
-
-
-def _recalled(window: ExtractionWindow) -> list[frozenset[str]]:
-    """The lines of the window's system messages, as word sets: memories recalled into the conversation are there."""
-    return [
-        frozenset(_WORD.findall(line.lower()))
-        for message in (*window.context, *window.new)
-        if message.role.lower() in SYSTEM_ROLES
-        for line in re.split(r"[\n;]|(?<=[.!?])\s", message.content)
-        if len(_WORD.findall(line.lower())) >= 3
-    ]
-
-
-def _is_echo(text: str, speaker: str, echoes: list[frozenset[str]]) -> bool:
-    """Whether a statement nearly repeats a recalled memory, the change of person apart."""
-    said = frozenset(_unpersoned(_WORD.findall(text.lower()), speaker))
-    for echo in echoes:
-        recalled = frozenset(_unpersoned(list(echo), speaker))
-        if said and len(said & recalled) >= 0.85 * max(len(said), min(len(recalled), len(said) + 2)):
-            return True
-    return False
-
-
-def _unpersoned(words: list[str], speaker: str) -> list[str]:
-    persons = {"i", "user", "the", "my", "s", "a", "an", "am", "is", "m", "are", "has", "have", "ve", speaker.lower()}
-    return [word.rstrip("s") for word in words if word not in persons]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from app.memory.grounding import periods
 from app.memory.grounding.periods import MONTHS, Period, Tense, Unit
@@ -370,6 +370,15 @@ def make_dates_absolute(text: str, said_at: datetime, tense: Tense = "future") -
     rewritten = re.sub(r"\s+", " ", rewritten)
     rewritten = re.sub(r"\s+([,.;!?])", r"\1", rewritten).strip()
     return Dated(rewritten, event, open_ended and event is None)
+
+
+def single_date(text: str) -> datetime | None:
+    """Midnight UTC of the only ISO day that a text names; None for none, several or an impossible one."""
+    days = set(re.findall(r"\b\d{4}-\d{2}-\d{2}\b", text))
+    try:
+        return datetime.combine(date.fromisoformat(days.pop()), time(), tzinfo=UTC) if len(days) == 1 else None
+    except ValueError:
+        return None
 
 
 def _written(text: str, start: int, end: int, meaning: Period | str, prep: str) -> tuple[str, int]:

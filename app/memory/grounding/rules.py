@@ -1,4 +1,4 @@
-"""Grounding without a language model: look pronouns up, make dates absolute, check, and leave out what fails."""
+"""Grounding without a language model: look pronouns up, make dates absolute."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from app.memory.grounding.dates import make_dates_absolute
 from app.memory.grounding.pronouns import resolve
 from app.memory.grounding.referents import Discourse, Mention, Referent
 from app.memory.grounding.rewrite import rewrite
-from app.memory.grounding.verify import verify
 from app.memory.models import Candidate, MemoryType
 from app.word_sets import word_set
 
@@ -30,17 +29,13 @@ _PAST = re.compile(r"^(?:VBD|VBN)$")
 
 
 def ground_candidates(turns: Sequence[Turn], candidates: Sequence[Candidate], nlp: Language) -> list[Candidate]:
-    """The candidates that stand on their own after rewriting; the others are left out."""
+    """The candidates rewritten so that they stand on their own, one for one, as far as rules can."""
     discourse = _read(turns)
     by_id = {turn.message.id: index for index, turn in enumerate(turns)}
     grounded: list[Candidate] = []
     for candidate, doc in zip(candidates, nlp.pipe([candidate.text for candidate in candidates]), strict=True):
         sources = [by_id[source] for source in candidate.extracted_from if source in by_id]
-        if not sources:
-            continue
-        result = _grounded(candidate, doc, turns, sources, discourse)
-        if not verify(result.text) and all(result.text != other.text for other in grounded):
-            grounded.append(result)
+        grounded.append(_grounded(candidate, doc, turns, sources, discourse) if sources else candidate)
     return grounded
 
 

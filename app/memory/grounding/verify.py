@@ -110,6 +110,18 @@ def verify(text: str) -> list[str]:
     return problems
 
 
+def verify_passage(text: str) -> list[str]:
+    """The same for a text of several sentences, such as a summary: what points inside the text is fine there, so only
+    relative times and the first and second person count.
+    """
+    outside = re.compile(r"(?:i|me|my|mine|we|us|our|ours|you|your|yours)\b", re.IGNORECASE)
+    return [
+        problem
+        for problem in verify(text)
+        if problem.startswith("relative time") or outside.match(problem.removeprefix("pronoun: "))
+    ]
+
+
 def _without_quotations(text: str) -> str:
     """Titles and quoted words may hold any pronoun: "This Is Us" is a name."""
     return re.sub(r"[\"“][^\"“”]{1,80}[\"”]", "~", text)
