@@ -15,6 +15,7 @@ from app.api.schemas.working import (
     AppendSchema,
     GetSessionQuerySchema,
     ListSessionsQuerySchema,
+    PromoteSchema,
     RevisionHeaderSchema,
     ScopeQuerySchema,
     SessionListSchema,
@@ -22,6 +23,7 @@ from app.api.schemas.working import (
     WorkingMemorySchema,
     WorkingMemoryUpdateSchema,
 )
+from app.api.tasks import TaskSchema
 from app.memory.errors import PreconditionFailed, ValidationFailed
 from app.memory.models import Scope, Session, SessionRef, utc_now
 from app.memory.windows import ContextUse
@@ -84,6 +86,15 @@ def append_messages(body: dict[str, Any], session_id: str) -> Any:
     """Add messages at the end of a session; safe under concurrent writers (additive to the contract)."""
     stored = engine().working_memory.append(_ref(session_id, body), body["messages"])
     return stored, 200, {"ETag": f'"{stored.revision}"'}
+
+
+@bp.route("/<path:session_id>/promote", methods=["POST"])
+@bp.arguments(PromoteSchema)
+@bp.response(200, TaskSchema)
+@bp.doc(responses=refusals({404: "There is no such session, and nothing of it awaits promotion"}))
+def promote_session(body: dict[str, Any], session_id: str) -> Any:
+    """Promote what awaits it now, without the quiet time; the task says how far it is (additive to the contract)."""
+    return engine().promotion.start(_ref(session_id, body))
 
 
 @bp.route("/<path:session_id>", methods=["GET"])

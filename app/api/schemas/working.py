@@ -12,11 +12,12 @@ from marshmallow import fields, validate
 from app.api.schemas.base import AnswerSchema, QuerySchema, WireSchema
 from app.api.schemas.fields import Json, Real, ScopeName, Text, Time, Whole
 from app.api.schemas.memory import MemoryRecordSchema, SessionMemorySchema, memory_to_wire, text_limit
+from app.container import container
 from app.memory.errors import InvalidRequest
+from app.memory.extraction.registry import BUILT_IN
 from app.memory.models import Message, Session, Strategy, utc_now
 from app.memory.windows import ContextUse
 
-STRATEGIES = ("discrete", "summary", "preferences", "custom")
 MAX_TTL_SECONDS = 10 * 365 * 86_400
 
 
@@ -104,10 +105,24 @@ class StrategySchema(WireSchema):
 
     strategy = Text(
         load_default="discrete",
-        validate=validate.OneOf(STRATEGIES, error="Input should be one of: {choices}"),
-        metadata={"description": "What to distil: facts, a summary, preferences, or what a custom prompt asks for"},
+        metadata={
+            "description": "What to distil: facts, a summary, preferences, or what a custom prompt asks for; a "
+            "deployment may add others",
+            "enum": [kind.name for kind in BUILT_IN],
+        },
     )
     config = Json(load_default=dict, metadata={"description": "Options of the strategy, e.g. `custom_prompt`"})
+
+    @ma.validates_schema
+    def _known_and_well_configured(self, data: dict[str, Any], **_: Any) -> None:
+        engine = container()
+        strategy = engine.strategies.get(data["strategy"])
+        if strategy is None:
+            known = ", ".join(engine.strategies)
+            raise ma.ValidationError(f"Input should be one of: {known}", "strategy")
+        with_model = engine.settings.resolved_extraction_backend == "llm"
+        if problems := strategy.problems(data["config"], with_model=with_model):
+            raise ma.ValidationError([f"Value error, {problem}" for problem in problems], "config")
 
     @ma.post_load
     def _make(self, data: dict[str, Any], **_: Any) -> Strategy:
@@ -230,6 +245,14 @@ class AppendedSchema(AnswerSchema):
         """The ids of what was added."""
         ids = [message.id for message in value.messages]
         return {"status": "ok", "session_id": value.ref.session_id, "message_ids": ids}
+
+
+class PromoteSchema(WireSchema):
+    """Which session to promote now (additive route); the body may be absent."""
+
+    body_optional = True
+    user_id = ScopeName()
+    namespace = ScopeName()
 
 
 class WindowQuerySchema(QuerySchema):
