@@ -308,7 +308,7 @@ def test_the_conversation_cannot_leave_its_markers(engine, scripted_llm):
     [
         "User works on the operating system team",
         "User ignored the instructions on the box and broke the shelf",
-        "User's admin work at the surgery takes two days a week",
+        "User's admin work at the clinic in Bath takes two days a week",
         "User imports important evaluation boards",
         "User forgot the password to the cabin alarm",
         "User has a secret recipe for pancakes",
@@ -346,7 +346,7 @@ def test_preferences_by_rules_and_by_a_model(engine, rules, scripted_llm):
 def test_a_custom_prompt_is_what_is_wanted_and_the_conversation_stays_data(engine, scripted_llm):
     prompt = 'From {message} note only tools, like {{"tool": "x"}}, for {team.__class__} at {current_datetime}.'
     session = a_session("We use Terraform.", strategy="custom", custom_prompt=prompt, team="platform")
-    scripted_llm.reply(found())
+    scripted_llm.reply_always(found())
     texts(engine, session)
     assert scripted_llm.chats == [], "an unsafe prompt that got past the door is not obeyed"
     session = a_session(
@@ -416,7 +416,8 @@ def test_a_replaced_summary_stays_pinned_and_an_unchanged_thread_asks_nobody(eng
     scripted_llm.reply_always(as_json({"summary": "User lives in Oslo."}))
     texts(engine, session)
     made = engine.memories(session.ref)[0]
-    engine.container.long_term_memory.update(made.id, {"pinned": True})
+    _stored, revision, vector = engine.container.records.read_with_vectors([(made.scope, made.id)])[0]
+    engine.container.records.update(replace(made, pinned=True), vector, "", expected_revision=revision)
     engine.container.redis.delete(*engine.container.redis.keys("wmx:*"))
     texts(engine, session)
     assert len(scripted_llm.chats) == 1, "same fingerprint, same version: nothing to do"

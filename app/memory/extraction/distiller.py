@@ -14,7 +14,6 @@ from app.memory.extraction.support import screen
 from app.memory.grounding.dates import single_date
 from app.memory.grounding.verify import verify, verify_passage
 from app.memory.models import Candidate, ExtractionWindow, Memory, MemoryType
-from app.memory.safety import unsafe_memory
 
 log = structlog.get_logger(__name__)
 
@@ -66,10 +65,13 @@ class Distiller:
         repaired = list(candidates) if summary else self._extractor.repair(window, candidates)
         kept: list[Candidate] = []
         left_out: Counter[str] = Counter()
+        # A repair may bring names in, but only those of the conversation.
+        changed = [c for c, before in zip(repaired, candidates, strict=True) if c.text != before.text]
+        unproven = {c.text for c in changed} - {c.text for c in screen(window, changed).candidates}
         for candidate in repaired:
             problems = verify_passage(candidate.text) if summary else verify(candidate.text)
-            if unsafe_memory(candidate.text) and not summary:
-                left_out["unsafe"] += 1
+            if candidate.text in unproven:
+                left_out["unsupported after repair"] += 1
             elif any(candidate.text == other.text for other in kept):
                 left_out["repeated"] += 1
             elif not problems:

@@ -60,7 +60,7 @@ class ThreadSummary(PlainStrategy):
         text = extractor.summarize(window, max_words=int(config.get("max_summary_length", MAX_WORDS))).strip()
         if not text:
             return []
-        topics = {*(config.get("topics") or ()), *(previous.topics if previous else ()), TOPIC}
+        topics = {*(config.get("topics") or ()), TOPIC}
         return [
             Candidate(
                 text=text,

@@ -23,6 +23,10 @@ from app.word_sets import word_set
 # Share of a memory's words that must occur in what it rests on; less when its quote is literal (paraphrase), more
 # when there is none.
 OVERLAP_WITHOUT_QUOTE = 0.5
+# What memories are surrounded with when they are put into a prompt: their ids, dates, bullets.
+_RECALL_MARKS = re.compile(
+    r"\((?:memory )?id:[^)\n]*\)|^\s*(?:[-*•]|\d+[.)])\s+|\[[\d:T Z+-]+\]", re.IGNORECASE | re.MULTILINE
+)
 _STEMMER = snowballstemmer.stemmer("english")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _NUMBER = re.compile(r"(?<![\w.,-])\d+(?:[.,]\d+)*(?![\w-])")
@@ -30,7 +34,7 @@ _MONTHS = r"january|february|march|april|may|june|july|august|september|october|
 # Dates and clock times are computed from time stamps: their digits need not have been said.
 _DATE = re.compile(
     rf"\b\d{{4}}-\d\d(?:-\d\d)?\b|\b(?:\d{{1,2}}(?:st|nd|rd|th)?\s+)?(?:{_MONTHS})\b(?:\s+\d{{1,2}}(?:st|nd|rd|th)?\b)?(?:,?\s+\d{{4}})?|"
-    r"\b(?:19|20)\d\d\b|\b\d{1,2}:\d\d(?::\d\d)?\b|\b\d{1,2}\s*[ap]\.?m\b\.?|"
+    r"\bQ[1-4]\b|\b(?:19|20)\d\ds?\b|\b\d{1,2}:\d\d(?::\d\d)?\b|\b\d{1,2}\s*[ap]\.?m\b\.?|"
     r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)day\b|\b(?:spring|summer|autumn|fall|winter)\b",
     re.IGNORECASE,
 )
@@ -199,7 +203,7 @@ def recalled_lines(window: ExtractionWindow) -> list[frozenset[str]]:
         frozenset(_WORD.findall(line.lower()))
         for message in (*window.context, *window.new)
         if message.role.lower() in SYSTEM_ROLES and not heard(message, window)
-        for line in re.split(r"[\n;]|(?<=[.!?])\s", message.content)
+        for line in re.split(r"[\n;]|(?<=[.!?])\s", _RECALL_MARKS.sub(" ", message.content))
         if len(_WORD.findall(line.lower())) >= 3
     ]
 
