@@ -149,6 +149,13 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="JSON: model to [input, output] US dollars per million tokens, beside the built-in list prices.",
     )
+    query_optimization_timeout_seconds: float = Field(
+        3.0, gt=0, description="A query that is not rewritten in this time is searched as it is."
+    )
+    query_optimization_prompt_template: OptionalStr = Field(
+        None, description="Prompt for rewriting queries, with `{query}` in it; unset: the built-in one."
+    )
+    min_optimized_query_length: int = Field(2, ge=1, description="A shorter rewritten query is not used.")
     llm_usage_days: int = Field(90, ge=1, description="Days for which the counters of model calls are kept.")
 
     @property

@@ -22,6 +22,7 @@ from app.memory.profile import Profiles
 from app.memory.promotion import Promotion
 from app.memory.prompt import PromptHydration
 from app.memory.query_embedding import QueryEmbedder
+from app.memory.query_optimization import QueryOptimizer
 from app.memory.search import MemorySearch
 from app.memory.summary_views import SummaryViews
 from app.memory.topics.catalog import TopicCatalog
@@ -38,6 +39,7 @@ from app.store.outbox import Outbox
 from app.store.presence import Presence
 from app.store.records import RecordRepository
 from app.store.sessions import SessionRepository
+from app.store.text_cache import TextCache
 from app.store.topics import TopicRepository
 from app.store.usage import UsageRepository
 from app.store.vector_cache import VectorCache
@@ -214,7 +216,17 @@ class Container:
     @cached_property
     def search(self) -> MemorySearch:
         """Search."""
-        return MemorySearch(self.records, self.queries, AccessTracker(self.records), self.settings)
+        return MemorySearch(
+            self.records, self.queries, AccessTracker(self.records), self.settings, self.query_optimizer
+        )
+
+    @cached_property
+    def query_optimizer(self) -> QueryOptimizer:
+        """Rewrites queries where a search asks for it."""
+        settings = self.settings
+        name = f"{settings.fast_model}\0{settings.query_optimization_prompt_template or ''}"
+        ttl = settings.embedding_cache_ttl_seconds
+        return QueryOptimizer(lambda: self.generator, lambda: TextCache(self.redis, name, ttl_seconds=ttl), settings)
 
     @cached_property
     def lifecycle(self) -> Lifecycle:

@@ -83,7 +83,7 @@ def delete_memories(query: dict[str, Any]) -> Any:
 def search_memories(request: SearchRequest, query: dict[str, Any]) -> Any:
     """Search memories: semantic, keyword or hybrid, with filters; without text, list them."""
     _require_enabled()
-    return engine().search.search(request)
+    return engine().search.search(replace(request, optimize_query=query["optimize_query"]))
 
 
 @bp.route("/forget", methods=["POST"])

@@ -28,4 +28,5 @@ def hydrate_prompt(body: dict[str, Any], query: dict[str, Any]) -> Any:
     if (given := body.get("session")) is not None:
         session = SessionRef(Scope(given.get("namespace"), given.get("user_id")), given["session_id"])
         window = Window(given.get("model_name"), given.get("context_window_max"))
-    return engine().hydration.hydrate(body["query"], session, window, search)
+    optimize = query["optimize_query"]
+    return engine().hydration.hydrate(body["query"], session, window, search, optimize_query=optimize)

@@ -59,7 +59,13 @@ class PromptHydration:
         self._search = search
 
     def hydrate(
-        self, query: str, session: SessionRef | None, window: Window, long_term_search: SearchRequest | bool | None
+        self,
+        query: str,
+        session: SessionRef | None,
+        window: Window,
+        long_term_search: SearchRequest | bool | None,
+        *,
+        optimize_query: bool = False,
     ) -> HydratedPrompt:
         """Compose the prompt. An unknown session counts as empty; nothing is created.
 
@@ -79,7 +85,7 @@ class PromptHydration:
         found: tuple[FoundMemory, ...] | None = None
         if wanted:
             request = self._request(query, session, long_term_search)
-            found = self._search.search(request).memories
+            found = self._search.search(replace(request, optimize_query=optimize_query)).memories
         return HydratedPrompt(compose(query, context, messages, found), found or None)
 
     @staticmethod

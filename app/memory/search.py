@@ -14,6 +14,7 @@ from app.memory.errors import InvalidRequest
 from app.memory.filters import MemoryFilter
 from app.memory.models import Memory
 from app.memory.query_embedding import QueryEmbedder
+from app.memory.query_optimization import QueryOptimizer, search_optimized
 from app.memory.ranking import RecencyWeights, SearchMode, rank
 from app.store.records import Hit, RecordRepository
 
@@ -36,6 +37,7 @@ class SearchRequest:
     recency_boost: bool = True
     server_side_recency: bool = False
     recency: RecencyWeights = field(default_factory=RecencyWeights)
+    optimize_query: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +63,18 @@ class MemorySearch:
     """Finds memories: two round trips to Redis, plus the query's embedding when it is not cached."""
 
     def __init__(
-        self, records: RecordRepository, queries: QueryEmbedder, tracker: AccessTracker, settings: Settings
+        self,
+        records: RecordRepository,
+        queries: QueryEmbedder,
+        tracker: AccessTracker,
+        settings: Settings,
+        optimizer: QueryOptimizer,
     ) -> None:
         self._records = records
         self._queries = queries
         self._tracker = tracker
         self._settings = settings
+        self._optimizer = optimizer
 
     def search(self, request: SearchRequest) -> SearchResults:
         """Run a search. Raises InvalidRequest where options contradict each other."""
@@ -74,7 +82,7 @@ class MemorySearch:
             raise InvalidRequest("distance_threshold is only supported for semantic search mode")
         if not (request.text or "").strip():
             return self._list(request)
-        return self._ranked(request)
+        return search_optimized(request, self._optimizer, self._ranked)
 
     def _list(self, request: SearchRequest) -> SearchResults:
         page, total = self._records.list_page(request.condition, offset=request.offset, limit=request.limit)
