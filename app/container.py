@@ -224,7 +224,7 @@ class Container:
     def query_optimizer(self) -> QueryOptimizer:
         """Rewrites queries where a search asks for it."""
         settings = self.settings
-        name = f"{settings.fast_model}\0{settings.query_optimization_prompt_template or ''}"
+        name = f"{settings.fast_model}\x1f{settings.query_optimization_prompt_template or ''}"
         ttl = settings.embedding_cache_ttl_seconds
         return QueryOptimizer(lambda: self.generator, lambda: TextCache(self.redis, name, ttl_seconds=ttl), settings)
 

@@ -27,4 +27,5 @@ class TextCache:
             self._client.set(self._key(text), value, ex=self._ttl_seconds)
 
     def _key(self, text: str) -> str:
-        return f"text:{hashlib.sha256(f'{self._name}\0{text}'.encode('utf-8', 'surrogatepass')).hexdigest()}"
+        named = f"{self._name}\x1f{text}".encode("utf-8", "surrogatepass")
+        return f"text:{hashlib.sha256(named).hexdigest()}"

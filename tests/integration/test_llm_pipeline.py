@@ -45,10 +45,13 @@ def llm() -> Iterator[ScriptedLLM]:
 
 
 @pytest.fixture(scope="module")
-def stack(llm: ScriptedLLM) -> Iterator[Stack]:
+def stack(request: pytest.FixtureRequest, llm: ScriptedLLM) -> Iterator[Stack]:
     # Failures come back at once: retrying is the tasks' business here.
     with private_stack(**llm.environment(LLM_MAX_RETRIES="0", LLM_BREAKER_FAILURES="50")) as own:
+        failed_before = request.session.testsfailed
         yield own
+        if request.session.testsfailed > failed_before:
+            print(own.tail("worker"), own.tail("beat", 5), sep="\n")
 
 
 @pytest.fixture
