@@ -15,6 +15,15 @@ _NO = re.compile(
     r"haven't))?[\s.!]*$",
     re.IGNORECASE,
 )
+# "Do you have any pets?" "Yes, an old greyhound."
+_HAVE_ANY = re.compile(
+    r"(?:do you|have you) (?:have|got|own) (?:any|an?|some|brothers|children|kids|siblings|pets)\b", re.IGNORECASE
+)
+_YES_SOME = re.compile(
+    r"^(?:yes|yeah|yep|yup|sure)?[\s,.!–—-]*(?:i have |i've got |we have )?"
+    r"(?P<x>(?:an?|one|two|three|four|five|six|\d+) (?!bit|little|few)[\w' ,-]+?)[\s.!]*$",
+    re.IGNORECASE,
+)
 _NO_ANSWER = re.compile(
     r"\b(?:no idea|not sure|don't know|dunno|none|nothing|thanks|thank you|hi|hello|hey|ok|okay|sure|"
     r"maybe|idk|what|why|how|"
@@ -48,6 +57,7 @@ _WH: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             "I {a} {x}",
         ),
         (r"what are you allergic to$", "I am allergic to {x}"),
+        (r"how often do you (?P<a>[\w' -]+)$", "I {a} {x}"),
     )
 )  # fmt: skip
 _YES_NO: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
@@ -75,6 +85,9 @@ def answered(turn: Turn, earlier: Sequence[Turn]) -> str | None:
         if match and (_YES.match(said) or _NO.match(said)):
             verb = re.sub(r"\bany\b ?", "" if _YES.match(said) else "any ", match["a"]).replace("your", "my")
             return (yes if _YES.match(said) else no).format(a=verb)
+    some = _YES_SOME.match(said)
+    if some and _HAVE_ANY.match(question):
+        return f"I have {some['x']}"
     root = next(iter(turn.docs[0].sents)).root
     if subject_of(root) is not None or _NO_ANSWER.search(said):
         return None

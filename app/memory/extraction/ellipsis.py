@@ -20,6 +20,12 @@ _STANDING_ORDER = re.compile(
     r"(?P<order>(?!mind|worry|fear)[a-z].{6,})$",
     re.IGNORECASE,
 )
+# "Keep your answers short".
+_MANNER = re.compile(
+    r"^(?:please |just )*(?:keep|make) (?:your |all |the )+(?P<what>answers?|replies|responses|explanations|messages|code) "
+    r"(?P<how>(?!it\b)[a-z]+(?: and [a-z]+)?)$",
+    re.IGNORECASE,
+)
 
 
 def completed(statement: Statement, *, to_the_assistant: bool = True) -> str | None:
@@ -42,6 +48,9 @@ def completed(statement: Statement, *, to_the_assistant: bool = True) -> str | N
         verb = re.sub(r"\b(?:your|you)\b", "the assistant's", order["order"])
         where = (order["where"] or "").strip(" ,")
         return f"I want the assistant to {when} {verb}{' ' + where[0].lower() + where[1:] if where else ''}"
+    manner = _MANNER.match(text) if to_the_assistant and statement.subject is None else None
+    if manner:
+        return f"I want the assistant to keep {manner['what']} {manner['how']}"
     first = statement.subject is not None and text.lower().startswith(statement.subject.lower_)
     if _BARE_LIKING.match(text) and (statement.subject is None or (first and head.tag_ == "VBG")):
         return f"I {text[0].lower()}{text[1:]}"

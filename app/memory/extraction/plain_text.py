@@ -24,7 +24,21 @@ _NOT_PROSE_LINE = re.compile(
 _LONG_QUOTATION = re.compile(r"[\"“][^\"“”\n]{40,}[\"”]")
 _LABEL = re.compile(
     r"\s*(?:context|background|note|update|info|question|fyi|tl;?dr|edit|ps|reminder|task|goal|issue|problem|"
-    r"about me|setup|current setup|disclaimer|important|situation)\s*:\s+",
+    r"about me|setup|current setup|disclaimer|important|situation|constraints?|requirements?|preferences?|details|"
+    r"facts|profile|bio|diet|health|family|hobbies|long story short)\s*:\s+",
+    re.IGNORECASE,
+)
+_LABEL_WITHIN = re.compile(rf"(?:(?<=[.!?] )|^){_LABEL.pattern}(?=(?:I|I'm|I've|i|we|my|our)\b)", re.IGNORECASE)
+# "I live in Leipzig, moved here for Nele, she's a biologist": a comma where a full stop should be. Only between two
+# main clauses: the first begins with its subject, the second with a pronoun or a possessive and a verb.
+_SPLICE = re.compile(
+    r",\s+(?:and\s+|but\s+|so\s+)?(?=(?:(?:I|we|she|he|they)(?:'m|'ve|'s|'re|'ll|'d)?\s+(?!think|guess|mean|hope|said|says|"
+    r"suppose|know\b|believe)|(?:my|our|his|her|their)\s+(?:[\w'-]+\s+){1,2}(?:is|was|has|are|were|had|can|can't|does|doesn't|"
+    r"don't|loves?|hates?|works?|lives?|wants?|likes?|needs?|plays?)\b))",
+)
+_MAIN_CLAUSE = re.compile(
+    r"^\W*(?:(?:ok|okay|so|well|hi|hey|hello|yeah|yes|anyway|basically|and|but|also|long story)\b[\s,]*)*"
+    r"(?:(?:I|we|she|he|they)(?:'m|'ve|'s|'re|'ll|'d)?|my|our|his|her|their)\s+\S+\s+\S+",
     re.IGNORECASE,
 )
 _SPACES = re.compile(r"\s{2,}")
@@ -128,10 +142,23 @@ def regular(content: str, start: int, end: int) -> Passage:
     origin = list(range(start, end))
     for pattern, written in ((_SPACES, " "), (_PICTOGRAPH_STOP, ". "), (_PICTOGRAPH, " "), *_SPELLINGS):
         text, origin = _substitute(pattern, written, text, origin)
+    text, origin = _substitute(_LABEL_WITHIN, "", text, origin)
+    text = _unspliced(text)
     text = _WEEKDAYS.sub(lambda match: match.group().capitalize(), text)
     lead = len(text) - len(text.lstrip())
     text = text.strip()
     return Passage(text, (*origin[lead : lead + len(text)], origin[lead + len(text) - 1] + 1 if text else start))
+
+
+def _unspliced(text: str) -> str:
+    """The text with full stops where commas splice main clauses together; its length stays."""
+    start = 0
+    for match in _SPLICE.finditer(text):
+        start = max(start, *(text.rfind(end, 0, match.start()) + 1 for end in ".!?"))
+        if _MAIN_CLAUSE.match(text[start : match.start()]):
+            text = f"{text[: match.start()]}.{text[match.start() + 1 :]}"
+            start = match.start() + 1
+    return text
 
 
 def _substitute(pattern: re.Pattern[str], written: str, text: str, origin: list[int]) -> tuple[str, list[int]]:

@@ -15,6 +15,7 @@ from app.memory.extraction.answers import answered
 from app.memory.extraction.corrections import Correction, correct, replaced_value
 from app.memory.extraction.dialogue import APPLICATION_USER, Turn, read_dialogue
 from app.memory.extraction.ellipsis import completed
+from app.memory.extraction.profile_lists import listed
 from app.memory.extraction.selection import is_one_off, speaks_of_the_past, worth_remembering
 from app.memory.extraction.statements import Statement, statements
 from app.memory.extraction.support import is_echo, recalled_lines
@@ -24,6 +25,22 @@ from app.memory.models import Candidate, ExtractionWindow, MemoryType
 from app.memory.safety import is_injected
 from app.providers.spacy_models import DEFAULT_MODEL, spacy_model
 
+# "Explain fractions to my 8-year-old daughter": said beside the point, and true.
+_MY_YOUNG = re.compile(
+    r"\bmy ((?P<age>\d{1,2}|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)[- ](?:year|month|week)s?[- ]old "
+    r"(?:son|daughter|child|kid|boy|girl|baby|toddler|nephew|niece|grandson|granddaughter|brother|sister|dog|cat|puppy|"
+    r"kitten|horse))\b",
+    re.IGNORECASE,
+)
+# From "let's role-play" on, "I" is somebody else.
+_PLAY = re.compile(
+    r"\b(?:let's|let us|can we|shall we|wanna|want to) (?:role-?play|pretend|play pretend|act out)\b|"
+    r"\b(?:role-?play|pretend) (?:that )?(?:you|we|i)\b|\byou(?:'re| are) (?:an?|the) [\w -]{2,30} and (?:i'm|i am) (?:an?|the) ",
+    re.IGNORECASE,
+)
+_PLAY_ENDS = re.compile(
+    r"\b(?:end of|stop|quit|leave|out of|back to) (?:the )?(?:role-?play|game|character|story|reality)\b", re.IGNORECASE
+)
 _WORD = re.compile(r"[a-z0-9]+")
 
 
@@ -48,8 +65,14 @@ class RulesExtractor:
         turns = self._read(window)
         echoes = recalled_lines(window)
         found: list[Candidate] = []
+        playing = False
         for index, turn in enumerate(turns):
-            if not (turn.new and turn.human):
+            if not turn.human:
+                continue
+            playing = bool(_PLAY.search(turn.message.content)) or (
+                playing and not _PLAY_ENDS.search(turn.message.content)
+            )
+            if playing or not turn.new:
                 continue
             for candidate in self._of_turn(turn, turns[:index], found):
                 if not is_echo(candidate.text, echoes, turn.speaker):
@@ -96,7 +119,16 @@ class RulesExtractor:
         answer = answered(turn, earlier)
         if answer is not None:
             return [_candidate(turn, answer, turn.message.content.strip(), MemoryType.SEMANTIC)]
-        candidates: list[Candidate] = []
+        candidates = [
+            _candidate(turn, f"I have {_article(match['age'])} {match[1]}", match.group(), MemoryType.SEMANTIC)
+            for match in _MY_YOUNG.finditer(turn.message.content)
+            if not is_injected(turn.message.content, *match.span())
+        ]
+        candidates += [
+            _candidate(turn, said, turn.message.content[start:end], MemoryType.SEMANTIC)
+            for said, (start, end) in listed(turn.message.content)
+            if not is_injected(turn.message.content, start, end)
+        ]
         for passage, doc in zip(turn.passages, turn.docs, strict=True):
             for statement in statements(doc):
                 start, end = passage.span(statement.start, statement.end)
@@ -115,6 +147,10 @@ class RulesExtractor:
                 text = _taken_back(text or statement.text, statement.sentence.text, found, candidates)
                 candidates.append(_candidate(turn, text, quote, _kind(statement)))
         return candidates
+
+
+def _article(number: str) -> str:
+    return "an" if re.match(r"8|11\b|18|eight|eleven", number) else "a"
 
 
 def _candidate(turn: Turn, text: str, quote: str, kind: MemoryType) -> Candidate:

@@ -47,6 +47,8 @@ def worth_remembering(statement: Statement) -> bool:
         or not (head.pos_ in ("VERB", "AUX") or head.tag_.startswith("VB"))
     ):
         return False
+    if "please" in lowers:
+        return False
     if lowers & _SECOND_PERSON or _WHAT_IF.search(statement.text) or _is_inverted(head, subject, tokens):
         return False
     if subject.lower_ == "i" and any(child.lower_ == "are" for child in (head, *head.children)):

@@ -31,6 +31,7 @@ _LEADING = re.compile(
     r"like i said|you know|i mean|"
     r"on top of that|apart from that|other than that|in addition|additionally|moreover|however|first of all|firstly|"
     r"secondly|lastly|one more thing|another thing|turns out|sorry|personally|of course|obviously|exactly|true|"
+    r"bruh|bro|dude|man|guys|yo|omg|listen|long story(?: short)?|no wait|no,? wait|okay so|ok so|"
     r"good question|good point|hold on|wait|correction|scratch that|my bad|speaking of which|ps|p\.s\.)"
     r"(?:\s*[,:;.!–—-]+\s*|\s+(?=(?:and|but|so|also|oh|well|yeah|yes|no|hey|by the way|btw|actually|i|"
     r"i'm|i've|my|we|our|"
@@ -149,7 +150,18 @@ def _clause_heads(sentence: Span) -> list[Token]:
             if _is_clause_of(child, head):
                 heads.append(child)
                 queue.append(child)
+    heads += [token for token in sentence if token not in heads and _is_about_the_place(token)]
     return sorted(heads, key=lambda token: int(token.i))
+
+
+def _is_about_the_place(token: Token) -> bool:
+    """The verb of "..., where I lead the team": a fact of its own."""
+    subject = subject_of(token) if token.dep_ == "relcl" else None
+    return (
+        subject is not None
+        and subject.lower_ in ("i", "we")
+        and any(child.lower_ == "where" for child in token.children)
+    )
 
 
 def _said_to_be_said(root: Token) -> Token:
@@ -232,7 +244,9 @@ def _owner(token: Token, heads: list[Token]) -> int:
 
 def _trimmed(tokens: list[Token]) -> list[Token]:
     """Without the punctuation and the "and" or "so" that joined the clause to its neighbours."""
-    while tokens and (tokens[0].is_punct or tokens[0].is_space or tokens[0].dep_ == "cc" or tokens[0].lower_ == "so"):
+    while tokens and (
+        tokens[0].is_punct or tokens[0].is_space or tokens[0].dep_ == "cc" or tokens[0].lower_ in ("so", "where")
+    ):
         tokens = tokens[1:]
     while tokens and (tokens[-1].is_punct or tokens[-1].is_space or tokens[-1].dep_ == "cc"):
         tokens = tokens[:-1]

@@ -25,6 +25,14 @@ _AHEAD = word_set("decide plan agree arrange promise intend choose commit hope w
 _NEXT = re.compile(r"('s) (?:next|upcoming) (?=[a-z])")
 # "User's cat Miso's name is Miso": the name was known already.
 _NAMED_TWICE = re.compile(r"^(.{3,60}?) (\w+)'s name is \2$")
+# "I quit in March": most likely done.
+_SAME_IN_THE_PAST = word_set("quit put cut hit set shut split hurt cost broke")
+_MONTH = re.compile(
+    r"\b(?P<month>january|february|march|april|may|june|july|august|september|october|november|december)\b",
+    re.IGNORECASE,
+)
+_NAMED_DAY = re.compile(rf"{_MONTH.pattern} \d{{1,2}}(?:st|nd|rd|th)?\b[^.!?]*$", re.IGNORECASE)
+_BARE_DAY = re.compile(r"\bon the (?P<day>\d{1,2}(?:st|nd|rd|th)?)\b(?! of\b)", re.IGNORECASE)
 _PAST = re.compile(r"^(?:VBD|VBN)$")
 
 
@@ -69,7 +77,9 @@ def _grounded(
     known = discourse.until((index, offset))
     resolution = resolve(doc, turn.speaker, known, index, offset)
     dated = make_dates_absolute(
-        rewrite(doc, turn.speaker, resolution), latest.said_at, "past" if _is_past(doc) else "future"
+        _in_the_same_month(rewrite(doc, turn.speaker, resolution), turn.message.content[:offset]),
+        latest.said_at,
+        "past" if _is_past(doc) else "future",
     )
     event = dated.event_date
     kind = candidate.memory_type
@@ -88,6 +98,16 @@ def _grounded(
     )
 
 
+def _in_the_same_month(text: str, before: str) -> str:
+    """ "on July 3rd and coming back on the 10th": the month that the same sentence named last holds on."""
+
+    def dated(match: re.Match[str]) -> str:
+        named = _NAMED_DAY.search(f"{before} {text[: match.start()]}")
+        return f"on {named['month']} {match['day']}" if named else match.group()
+
+    return _BARE_DAY.sub(dated, text)
+
+
 def _is_past(doc: Doc) -> bool:
     root = next(iter(doc.sents)).root
     auxiliaries = [child for child in root.children if child.dep_ in ("aux", "auxpass")]
@@ -95,6 +115,8 @@ def _is_past(doc: Doc) -> bool:
         return False
     if root.lemma_ in _AHEAD and any(child.dep_ == "xcomp" for child in root.children):
         return False
+    if not auxiliaries and root.lower_ in _SAME_IN_THE_PAST and root.tag_ in ("VB", "VBP"):
+        return True
     if auxiliaries:
         return any(token.tag_ == "VBD" or token.lemma_ == "have" for token in auxiliaries)
     return bool(_PAST.match(root.tag_))

@@ -66,12 +66,12 @@ _ANAPHORIC = (
     r"thing|things|one|ones|issue|problem|bug|error|meeting|call|event|appointment|party|trip|exam|interview|"
     r"presentation|idea|plan|suggestion|question|answer|message|place|restaurant|book|movie|film|show|song|game|guy|girl|"
     r"woman|man|person|former|latter|same|other|others|rest|above|result|change|file|function|code|script|snippet|app|"
-    r"house|apartment|flat|car|dog|cat|baby|couple|deadline|launch|release|feature|ticket|document|report|draft|article|"
+    r"course|class|job|role|house|apartment|flat|car|dog|cat|baby|couple|deadline|launch|release|feature|ticket|document|report|draft|article|"
     r"recipe|video|link|project|team|offer|deal|flight|hotel|wedding|ceremony|surgery|operation|test|"
     r"tests|results|photos|pictures|tickets|flights"
 )
 _DEFINITE = re.compile(
-    rf"\b(?:the|that|this) (?P<noun>{_ANAPHORIC})\b(?! (?:of|for|with|about|at|in|on|from|to|between|"
+    rf"\b(?:[Tt]he|[Tt]hat|[Tt]his) (?P<noun>{_ANAPHORIC})\b(?! (?:of|for|with|about|at|in|on|from|to|between|"
     rf"called|named|that|which|"
     r"where|User|by|against|near|who|whose|is due|is to|next)\b)(?! [A-Z])(?!['’]s? \w)(?! \w+ed\b)",
 )
