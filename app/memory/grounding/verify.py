@@ -66,7 +66,7 @@ _ANAPHORIC = (
     r"thing|things|one|ones|issue|problem|bug|error|meeting|call|event|appointment|party|trip|exam|interview|"
     r"presentation|idea|plan|suggestion|question|answer|message|place|restaurant|book|movie|film|show|song|game|guy|girl|"
     r"woman|man|person|former|latter|same|other|others|rest|above|result|change|file|function|code|script|snippet|app|"
-    r"course|class|job|role|house|apartment|flat|car|dog|cat|baby|couple|deadline|launch|release|feature|ticket|document|report|draft|article|"
+    r"course|class|house|apartment|flat|car|dog|cat|baby|couple|deadline|launch|release|feature|ticket|document|report|draft|article|"
     r"recipe|video|link|project|team|offer|deal|flight|hotel|wedding|ceremony|surgery|operation|test|"
     r"tests|results|photos|pictures|tickets|flights"
 )
