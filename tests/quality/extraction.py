@@ -66,13 +66,22 @@ class Score:
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def recall(self) -> float:
+        return self.matched / self.expected if self.expected else 1.0
+
+    @property
+    def precision(self) -> float:
+        return self.matched / self.found if self.found else 1.0
+
+    @property
+    def grounded_rate(self) -> float:
+        return self.grounded / self.found if self.found else 1.0
+
     def line(self, name: str) -> str:
-        recall = self.matched / self.expected if self.expected else 1.0
-        precision = self.matched / self.found if self.found else 1.0
-        grounded = self.grounded / self.found if self.found else 1.0
         return (
             f"{name:8} {self.conversations:3} conversations  expected {self.expected:3}  found {self.found:3}  "
-            f"recall {recall:.3f}  precision {precision:.3f}  grounded {grounded:.3f}  "
+            f"recall {self.recall:.3f}  precision {self.precision:.3f}  grounded {self.grounded_rate:.3f}  "
             f"{1000 * self.seconds / max(self.conversations, 1):.1f} ms each"
         )
 
