@@ -85,7 +85,8 @@ class PromptHydration:
         found: tuple[FoundMemory, ...] | None = None
         if wanted:
             request = self._request(query, session, long_term_search)
-            found = self._search.search(replace(request, optimize_query=optimize_query)).memories
+            request = replace(request, optimize_query=optimize_query or request.optimize_query)
+            found = self._search.search(request).memories
         return HydratedPrompt(compose(query, context, messages, found), found or None)
 
     @staticmethod

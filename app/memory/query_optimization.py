@@ -1,4 +1,4 @@
-"""Search queries rewritten by the fast model (wire contract 3.6): cached, quick or not at all, never a failing search."""
+"""Search queries rewritten by the fast model (wire contract 3.6): cached, quick or not at all, never failing."""
 
 from __future__ import annotations
 

@@ -109,6 +109,8 @@ class SearchRequestSchema(WireSchema):
             offset=data["offset"],
             recency_boost=data["recency_boost"],
             server_side_recency=data["server_side_recency"],
+            # A field of the MCP tool only; over HTTP it is a query parameter.
+            optimize_query=data.get("optimize_query", False),
             recency=RecencyWeights(**weights),
         )
 

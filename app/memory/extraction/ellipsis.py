@@ -22,7 +22,8 @@ _STANDING_ORDER = re.compile(
 )
 # "Keep your answers short".
 _MANNER = re.compile(
-    r"^(?:please |just )*(?:keep|make) (?:your |all |the )+(?P<what>answers?|replies|responses|explanations|messages|code) "
+    r"^(?:please |just )*(?:keep|make) (?:your |all |the )+"
+    r"(?P<what>answers?|replies|responses|explanations|messages|code) "
     r"(?P<how>(?!it\b)[a-z]+(?: and [a-z]+)?)$",
     re.IGNORECASE,
 )

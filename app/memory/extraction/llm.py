@@ -34,8 +34,8 @@ DATA_ONLY = (
 )
 STANDING_ALONE = (
     'Call the person who uses the assistant "User", never by name; call others by name or relation ("User\'s sister '
-    'Anna"). No pronouns, no "there" or "that meeting", no relative dates: write 2026-03-09 or March 2026, counted from '
-    "the time stamp above the line."
+    'Anna"). No pronouns, no "there" or "that meeting", no relative dates: write 2026-03-09 or March 2026, '
+    "counted from the time stamp above the line."
 )
 EXTRACT = (
     "You distil a conversation into memories for an AI agent.\n{wanted}\n"

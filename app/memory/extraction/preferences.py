@@ -16,7 +16,8 @@ _PREFERENCE = re.compile(
     r"\b(?:prefer|like|love|adore|enjoy|hate|dislike|loathe|detest|favou?r|avoid|despise|fancy)(?:s|d|ed|r?ing)?\b|"
     r"\b(?:favou?rite|fond of|fan of|allergic|intolerant|vegan|vegetarian|pescatarian|keen on|into|sick of|tired of|"
     r"addicted to|partial to|picky|can't stand|cannot stand|don't mind|rather|would like|always|never|usually|"
-    r"typically|tend(?:s)? to|instead of|no interest in|interested in|comfortable with|used to (?:having|being|\w+ing))\b|"
+    r"typically|tend(?:s)? to|instead of|no interest in|interested in|comfortable with|"
+    r"used to (?:having|being|\w+ing))\b|"
     r"\b(?:don't|doesn't|do not|does not) (?:eat|drink|use|wear|want|watch|read|like|work|do|take|smoke)\b",
     re.IGNORECASE,
 )

@@ -20,8 +20,8 @@ _ROLE = re.compile(
     re.IGNORECASE,
 )
 _STATES = word_set(
-    "married divorced single widowed engaged retired vegan vegetarian pescatarian left-handed pregnant unemployed diabetic "
-    "dyslexic colorblind colourblind deaf blind gluten-free bilingual self-employed"
+    "married divorced single widowed engaged retired vegan vegetarian pescatarian left-handed pregnant unemployed "
+    "diabetic dyslexic colorblind colourblind deaf blind gluten-free bilingual self-employed"
 )
 _COUNT = r"(?:an?|one|two|three|four|five|six|\d+)"
 

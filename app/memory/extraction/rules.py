@@ -27,7 +27,8 @@ from app.providers.spacy_models import DEFAULT_MODEL, spacy_model
 
 # "Explain fractions to my 8-year-old daughter": said beside the point, and true.
 _MY_YOUNG = re.compile(
-    r"\bmy ((?P<age>\d{1,2}|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)[- ](?:year|month|week)s?[- ]old "
+    r"\bmy ((?P<age>\d{1,2}|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
+    r"[- ](?:year|month|week)s?[- ]old "
     r"(?:son|daughter|child|kid|boy|girl|baby|toddler|nephew|niece|grandson|granddaughter|brother|sister|dog|cat|puppy|"
     r"kitten|horse))\b",
     re.IGNORECASE,
@@ -35,7 +36,8 @@ _MY_YOUNG = re.compile(
 # From "let's role-play" on, "I" is somebody else.
 _PLAY = re.compile(
     r"\b(?:let's|let us|can we|shall we|wanna|want to) (?:role-?play|pretend|play pretend|act out)\b|"
-    r"\b(?:role-?play|pretend) (?:that )?(?:you|we|i)\b|\byou(?:'re| are) (?:an?|the) [\w -]{2,30} and (?:i'm|i am) (?:an?|the) ",
+    r"\b(?:role-?play|pretend) (?:that )?(?:you|we|i)\b|"
+    r"\byou(?:'re| are) (?:an?|the) [\w -]{2,30} and (?:i'm|i am) (?:an?|the) ",
     re.IGNORECASE,
 )
 _PLAY_ENDS = re.compile(

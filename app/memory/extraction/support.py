@@ -50,9 +50,9 @@ _STOP_WORDS = word_set(
 )
 _NUMBER_WORDS = dict(
     zip(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-        "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand half quarter dozen couple "
-        "once twice first second third fourth fifth".split(),
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+        "seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand half "
+        "quarter dozen couple once twice first second third fourth fifth".split(),
         "0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 30 40 50 60 70 80 90 100 1000 0.5 0.25 12 2 "
         "1 2 1 2 3 4 5".split(),
         strict=True,

@@ -99,7 +99,7 @@ def _grounded(
 
 
 def _in_the_same_month(text: str, before: str) -> str:
-    """ "on July 3rd and coming back on the 10th": the month that the same sentence named last holds on."""
+    """The month that the same sentence named last holds on: "on July 3rd and coming back on the 10th"."""
 
     def dated(match: re.Match[str]) -> str:
         named = _NAMED_DAY.search(f"{before} {text[: match.start()]}")
