@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE ?= 1
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Install everything into .venv and prepare the models (fast when nothing changed)
@@ -44,6 +44,10 @@ typecheck: dev ## Check types
 .PHONY: quality
 quality: dev ## Measure extraction, grounding and retrieval against the gold sets
 	@exec $(BIN)/python -m pytest -m quality $(ARGS)
+
+.PHONY: test-llm
+test-llm: dev ## Test the model at OPENAI_BASE_URL / OPENAI_API_KEY (GENERATION_MODEL): schema, grounding, quality
+	@exec env TEST_LLM=1 $(BIN)/python -m pytest -m llm tests/llm tests/quality/test_extraction.py $(ARGS)
 
 .PHONY: bench
 bench: dev ## Measure latency and throughput of the routes (ARGS="--memories 50000 --concurrency 1,8,32")

@@ -82,7 +82,7 @@ _RIGHTS = (
     r"superuser|sudo (?:rights?|access)|full access to (?:the|this|all)|unrestricted|"
     r"elevated (?:rights?|privileges?|permissions?))"
 )
-_SECRET_NAME = (
+_CREDENTIAL_NAME = (
     r"(?:api[ _-]?key|access[ _-]?key|secret(?:[ _-]?key)?|password|passphrase|passcode|pin(?: code)?|"
     r"auth(?:entication)?[ _-]?token|bearer token|credentials?)"
 )
@@ -104,7 +104,7 @@ _UNSAFE: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         # Named and given: "password is hunter2". "Forgot the password" stays.
         (
             "secret",
-            rf"\b{_SECRET_NAME}\b(?:\s+(?:for|of|to)\s+[^.:=]{{1,40}}?)?\s*(?:[:=]|\bis\b|\bare\b)\s*"
+            rf"\b{_CREDENTIAL_NAME}\b(?:\s+(?:for|of|to)\s+[^.:=]{{1,40}}?)?\s*(?:[:=]|\bis\b|\bare\b)\s*"
             r"[\"'“]?(?=\S*[\d_\-!@#$%^&*])\S{4,}",
         ),
         ("secret", _KEYS),

@@ -8,7 +8,7 @@ import pytest
 
 from tests.quality.extraction import GOLD, Score, run
 
-pytestmark = [pytest.mark.quality, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(1800)
 
 
 def measured(backend: str, capsys: pytest.CaptureFixture[str]) -> Score:
@@ -21,6 +21,7 @@ def measured(backend: str, capsys: pytest.CaptureFixture[str]) -> Score:
     return scores["all"]
 
 
+@pytest.mark.quality
 def test_rules(capsys):
     score = measured("rules", capsys)
     assert score.recall >= 0.70
@@ -28,6 +29,7 @@ def test_rules(capsys):
     assert score.grounded_rate >= 0.98
 
 
+@pytest.mark.quality
 def test_nothing_that_a_model_answers_correctly_is_lost_on_the_way(capsys):
     score = measured("oracle", capsys)
     assert score.recall >= 0.97
@@ -35,6 +37,7 @@ def test_nothing_that_a_model_answers_correctly_is_lost_on_the_way(capsys):
     assert score.grounded_rate == 1.0
 
 
+@pytest.mark.llm
 @pytest.mark.skipif(not os.environ.get("TEST_LLM"), reason="opt-in: make test-llm")
 def test_a_real_model(capsys):
     score = measured("llm", capsys)

@@ -10,7 +10,7 @@ import structlog
 
 from app.memory.extraction.base import ExtractionStrategy, Extractor
 from app.memory.extraction.summary import ThreadSummary
-from app.memory.extraction.support import screen
+from app.memory.extraction.support import screen, screen_passage
 from app.memory.grounding.dates import single_date
 from app.memory.grounding.verify import verify, verify_passage
 from app.memory.models import Candidate, ExtractionWindow, Memory, MemoryType
@@ -44,7 +44,11 @@ class Distiller:
         strategy = self._strategy(window)
         found = strategy.distil(window, self._extractor)
         held_back: Counter[str] = Counter()
-        if not _is_summary(strategy):
+        if _is_summary(strategy):
+            passages = [(c, *screen_passage(window, c.text)) for c in found]
+            found = [replace(c, text=text) for c, text, _ in passages if text]
+            held_back = sum((held for *_, held in passages), Counter())
+        else:
             screened = screen(window, found)
             found, held_back = screened.candidates, screened.held_back
         if held_back:

@@ -17,7 +17,7 @@ import snowballstemmer
 
 from app.memory.extraction.dialogue import ASSISTANT_ROLES, SYSTEM_ROLES, heard, speaker_of
 from app.memory.models import Candidate, ExtractionWindow, Message
-from app.memory.safety import is_injected, unsafe_memory
+from app.memory.safety import injected_spans, is_injected, unsafe_memory
 from app.word_sets import word_set
 
 # Share of a memory's words that must occur in what it rests on; less when its quote is literal (paraphrase), more
@@ -81,6 +81,19 @@ def screen(window: ExtractionWindow, candidates: Iterable[Candidate]) -> Screene
     return result
 
 
+def screen_passage(window: ExtractionWindow, text: str) -> tuple[str, Counter[str]]:
+    """The same for a summary, sentence by sentence: what may stay of it, and why the rest may not."""
+    ground = _Ground(window)
+    kept: list[str] = []
+    held_back: Counter[str] = Counter()
+    for sentence in re.split(r"(?<=[.!?])\s+(?=[A-Z\"'“(])", text.strip()):
+        if reason := ground.objection(sentence):
+            held_back[reason] += 1
+        else:
+            kept.append(sentence)
+    return " ".join(kept), held_back
+
+
 class _Ground:
     """What a window's memories may rest on."""
 
@@ -88,6 +101,7 @@ class _Ground:
         self._messages = [m for m in window.new if heard(m, window)]
         spoken = [m for m in (*window.context, *window.new) if heard(m, window) or m.role.lower() in ASSISTANT_ROLES]
         self._everything = spoken
+        self._summary = window.summary or ""
         self._before = {m.id: before for before, m in zip([None, *spoken], spoken, strict=False)}
         self._all = "\n".join([window.summary or "", *(f"{speaker_of(m)}: {m.content}" for m in spoken)])
         self._names = _names_in(self._all)
@@ -118,6 +132,25 @@ class _Ground:
         if is_echo(candidate.text, self._recalled, speaker_of(message)):
             return "echo"
         return replace(candidate, quote=quote, extracted_from=_in_order(sources, self._messages))
+
+    def objection(self, sentence: str) -> str | None:
+        """Why a sentence of a summary must go."""
+        wanted = stems(sentence)
+        ordered, plain = set(), set(stems(self._summary))
+        for message in self._everything:
+            spans = injected_spans(message.content)
+            ordered |= {stem for a, b in spans for stem in stems(message.content[a:b])}
+            start = 0
+            for a, b in [*spans, (len(message.content), len(message.content))]:
+                plain |= stems(message.content[start:a])
+                start = max(start, b)
+        if wanted and len(wanted & ordered - plain) * 2 >= len(wanted):
+            return "injected"
+        if reason := unsafe_memory(sentence):
+            return reason
+        if self._unknown_names(sentence):
+            return "unknown name"
+        return "unknown number" if self._unknown_numbers(sentence) else None
 
     def _quoted(self, quote: str, cited: Sequence[Message]) -> tuple[Message | None, tuple[int, int] | None]:
         """The message in which the quote stands, cited ones first, and where."""
