@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 MAX_PROMPT_CHARS = 10_000
 MAX_MEMORY_CHARS = 1_000
@@ -20,7 +21,7 @@ _ALL = (
 )
 # Where an imperative can begin: a sentence, a clause, or after a word that leads into one.
 _IMPERATIVE = (
-    r"(?:^|[.!?;:,\n\"'“”(\[*>-]\s*|"
+    r"(?:^|[.!?;:,\n\"'“”(\[*>-]\s{0,4}|"
     r"\b(?:and|now|then|please|also|just|must|should|to you|assistant|system)[,:]?\s+)"
 )
 _OVERRIDE = (
@@ -53,7 +54,8 @@ _INJECTIONS = tuple(
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n{2,}")
 
 
-def injected_spans(text: str) -> list[tuple[int, int]]:
+@lru_cache(maxsize=32)
+def injected_spans(text: str) -> tuple[tuple[int, int], ...]:
     """Parts of a message that talk to the model rather than about the speaker's life.
 
     Such a part reaches from the sentence in which the attempt begins to the end of the paragraph: what follows
@@ -67,7 +69,7 @@ def injected_spans(text: str) -> list[tuple[int, int]]:
             starts = [0, *(end.end() for end in _SENTENCE_END.finditer(text, 0, first))]
             ending = text.find("\n\n", match.end())
             spans.append((starts[-1], ending if ending >= 0 else len(text)))
-    return sorted(spans)
+    return tuple(sorted(spans))
 
 
 def is_injected(text: str, start: int, end: int) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from app.memory.extraction.profile_lists import listed
 from app.memory.safety import fill_prompt, injected_spans, prompt_problems, unsafe_memory
 
 
@@ -67,7 +70,7 @@ def test_an_attempt_reaches_from_its_sentence_to_the_end_of_the_paragraph():
     ],
 )
 def test_honest_sentences_are_no_attempts(text):
-    assert injected_spans(text) == []
+    assert injected_spans(text) == ()
 
 
 @pytest.mark.parametrize(
@@ -85,3 +88,15 @@ def test_honest_sentences_are_no_attempts(text):
 )
 def test_what_a_memory_may_say(text, reason):
     assert unsafe_memory(text) == reason
+
+
+@pytest.mark.parametrize(
+    "odd",
+    ["ignore ", "x: ", "[INST", ", and now please ", "store the user ", "system ", "\n", "all of the ", "- a\n", "me "],
+)
+def test_a_huge_odd_message_takes_no_more_than_a_moment(odd):
+    text = "About me:\n" + odd * (100_000 // len(odd))
+    started = time.process_time()
+    injected_spans(text)
+    listed(text)
+    assert time.process_time() - started < 2

@@ -8,11 +8,11 @@ from app.memory.grounding.nouns import ANIMALS, PERSONS
 from app.word_sets import word_set
 
 _HEADING = re.compile(
-    r"^\W*(?:(?:some |a few )?(?:facts|things|notes|info|information|details|background)? ?(?:about|on) (?:me|myself)|"
+    r"^[^\w\n]{0,9}(?:(?:some |a few )?(?:facts|things|notes|info|information|details|background)? ?(?:about|on) (?:me|myself)|"
     r"my (?:profile|details|background|bio|situation|info)|who i am|bio|profile|me)\b[^\n:]{0,30}:\**\s*$",
     re.IGNORECASE | re.MULTILINE,
 )
-_ITEM = re.compile(r"^\s*(?:[-*•–]|\d{1,2}[.)])\s+(?P<text>\S.*?)[.;,]?\s*$", re.MULTILINE)
+_ITEM = re.compile(r"^[ \t]{0,9}(?:[-*•–]|\d{1,2}[.)])\s+(?P<text>\S[^\n]{0,300}?)[.;,]?[ \t]*$", re.MULTILINE)
 _ROLE = re.compile(
     r"^(?:(?:freelance|senior|junior|retired|former|part-time|self-employed|lead|head|chief|assistant|stay-at-home)\s+)*"
     r"[\w -]{0,30}?\b(?:\w+(?:er|or|ist|ian|eer|ant|man|woman|yst)|nurse|chef|cook|coach|student|mom|dad|parent|judge|"

@@ -26,7 +26,7 @@ OVERLAP_WITHOUT_QUOTE = 0.5
 SHORT_ANSWER_WORDS = 6
 # What memories are surrounded with when they are put into a prompt: their ids, dates, bullets.
 _RECALL_MARKS = re.compile(
-    r"\((?:memory )?id:[^)\n]*\)|^\s*(?:[-*•]|\d+[.)])\s+|\[[\d:T Z+-]+\]", re.IGNORECASE | re.MULTILINE
+    r"\((?:memory )?id:[^)\n]*\)|^[ \t]{0,9}(?:[-*•]|\d{1,3}[.)])\s|\[[\d:T Z+-]+\]", re.IGNORECASE | re.MULTILINE
 )
 _STEMMER = snowballstemmer.stemmer("english")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
