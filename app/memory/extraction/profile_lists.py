@@ -8,7 +8,8 @@ from app.memory.grounding.nouns import ANIMALS, PERSONS
 from app.word_sets import word_set
 
 _HEADING = re.compile(
-    r"^[^\w\n]{0,9}(?:(?:some |a few )?(?:facts|things|notes|info|information|details|background)? ?(?:about|on) (?:me|myself)|"
+    r"^[^\w\n]{0,9}(?:(?:some |a few )?(?:facts|things|notes|info|information|details|background)? ?"
+    r"(?:about|on) (?:me|myself)|"
     r"my (?:profile|details|background|bio|situation|info)|who i am|bio|profile|me)\b[^\n:]{0,30}:\**\s*$",
     re.IGNORECASE | re.MULTILINE,
 )
