@@ -55,8 +55,15 @@ def llm() -> Iterator[ScriptedLLM]:
 
 @pytest.fixture(scope="module")
 def stack(request: pytest.FixtureRequest, llm: ScriptedLLM) -> Iterator[Stack]:
-    # Failures come back at once: retrying is the tasks' business here.
-    with private_stack(**llm.environment(LLM_MAX_RETRIES="0", LLM_BREAKER_FAILURES="50")) as own:
+    # Failures come back at once: retrying is the tasks' business here. The first call of a process imports the client,
+    # so the quick time limits of the tests of faults would hit it.
+    limits = {
+        "TASK_TIME_LIMIT_SECONDS": "60",
+        "BROKER_VISIBILITY_TIMEOUT_SECONDS": "75",
+        "LLM_MAX_RETRIES": "0",
+        "LLM_BREAKER_FAILURES": "50",
+    }
+    with private_stack(**llm.environment(**limits)) as own:
         failed_before = request.session.testsfailed
         yield own
         if request.session.testsfailed > failed_before:
