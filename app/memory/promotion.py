@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import structlog
@@ -312,7 +313,9 @@ class Promotion:
             return
         task = self._tasks.get(task_id)
         so_far = task.details if task else {}
-        sums = {name: so_far.get(name, 0) + count for name, count in counts.items()}
+        sums: dict[str, Any] = {name: so_far.get(name, 0) + count for name, count in counts.items()}
+        if not left:
+            sums["step"] = "done"
         self._tasks.advance(task_id, "running" if left else "success", utc_now(), details=sums)
         if not left:
             self._sessions.forget_task(session)

@@ -17,7 +17,7 @@ from app.memory.working import Window
 from migrations import runner
 from tests.support.redis_server import session_redis
 
-STEPS = ("ground", "entities", "topics", "embed", "deduplicate", "index", "acknowledge")
+STEPS = ("ground", "entities", "embed", "topics", "deduplicate", "index", "acknowledge")
 
 
 class Engine:
