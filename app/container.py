@@ -10,6 +10,7 @@ from typing import cast
 from app.config import Settings, get_settings
 from app.memory.access import AccessTracker
 from app.memory.background import Background
+from app.memory.consolidation import Consolidation
 from app.memory.dispatch import Dispatcher
 from app.memory.extraction.base import Extractor
 from app.memory.lifecycle import Lifecycle
@@ -22,7 +23,9 @@ from app.memory.summary_views import SummaryViews
 from app.memory.working import WorkingMemory
 from app.providers.interfaces import Embedder, EntityRecognizer, Generator, TopicModel
 from app.store.batches import BatchRepository, TaskRepository
+from app.store.changes import ChangeRepository, Limits
 from app.store.client import RedisClient, connect
+from app.store.neighbours import NeighbourRepository
 from app.store.outbox import Outbox
 from app.store.presence import Presence
 from app.store.records import RecordRepository
@@ -55,6 +58,24 @@ class Container:
     def records(self) -> RecordRepository:
         """Memories."""
         return RecordRepository(self.redis)
+
+    @cached_property
+    def changes(self) -> ChangeRepository:
+        """Changes of memories, and their undoing."""
+        settings = self.settings
+        return ChangeRepository(
+            self.redis,
+            Limits(
+                versions=settings.history_max_versions,
+                log=settings.change_log_max_entries,
+                deleted_seconds=int(settings.deleted_retention_days * 86_400),
+            ),
+        )
+
+    @cached_property
+    def neighbours(self) -> NeighbourRepository:
+        """What is near an incoming memory."""
+        return NeighbourRepository(self.redis)
 
     @cached_property
     def batches(self) -> BatchRepository:
@@ -158,7 +179,22 @@ class Container:
     def long_term_memory(self) -> LongTermMemory:
         """Memories by id."""
         return LongTermMemory(
-            self.records, self.batches, self.tasks, self.outbox, self.embedder, self.background, self.settings
+            self.records,
+            self.batches,
+            self.tasks,
+            self.outbox,
+            self.changes,
+            self.consolidation,
+            self.embedder,
+            self.background,
+            self.settings,
+        )
+
+    @cached_property
+    def consolidation(self) -> Consolidation:
+        """Storing memories, each fact once."""
+        return Consolidation(
+            self.changes, self.neighbours, lambda: self.embedder, lambda: self.generator, self.settings
         )
 
     @cached_property
@@ -197,6 +233,8 @@ class Container:
             batches=self.batches,
             tasks=self.tasks,
             outbox=self.outbox,
+            changes=self.changes,
+            consolidation=self.consolidation,
             extractor=lambda: self.extractor,
             embedder=lambda: self.embedder,
             entities=lambda: self.entity_recognizer,

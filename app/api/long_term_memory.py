@@ -50,7 +50,7 @@ def create(body: dict[str, Any], query: dict[str, Any]) -> Any:
         answer["task_id"] = outcome.task_id
     else:
         answer["results"] = [
-            {"id": m.id, "status": r.status, "memory_id": r.memory_id}
+            {"id": m.id, "status": r.status, "memory_id": r.memory_id, "reason": r.reason}
             for m, r in zip(memories, outcome.results, strict=True)
         ]
     return answer

@@ -7,6 +7,7 @@ sources, the index refuses second copies, acknowledging twice changes nothing. R
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -14,6 +15,9 @@ import numpy as np
 import structlog
 
 from app.config import Settings
+from app.memory.consolidation import Consolidation
+from app.memory.dedup.merge import union
+from app.memory.dedup.plan import put_change
 from app.memory.extraction.base import Extractor
 from app.memory.identity import extracted_memory_id, fingerprint, memory_hash
 from app.memory.models import (
@@ -31,6 +35,7 @@ from app.memory.models import (
 )
 from app.providers.interfaces import Embedder, EntityRecognizer, TopicModel
 from app.store.batches import BatchRepository, TaskRepository
+from app.store.changes import ChangeRepository
 from app.store.outbox import Outbox
 from app.store.records import RecordRepository
 from app.store.sessions import SessionRepository
@@ -52,6 +57,8 @@ class Promotion:
         batches: BatchRepository,
         tasks: TaskRepository,
         outbox: Outbox,
+        changes: ChangeRepository,
+        consolidation: Consolidation,
         extractor: Callable[[], Extractor],
         embedder: Callable[[], Embedder],
         entities: Callable[[], EntityRecognizer],
@@ -63,6 +70,8 @@ class Promotion:
         self._batches = batches
         self._tasks = tasks
         self._outbox = outbox
+        self._changes = changes
+        self._consolidation = consolidation
         # Factories: a process that never runs a step never loads its model.
         self._extractor = extractor
         self._embedder = embedder
@@ -228,7 +237,7 @@ class Promotion:
             return [
                 replace(
                     m,
-                    entities=_union(m.entities, [e.name for e in entities]),
+                    entities=union(m.entities, [e.name for e in entities]),
                     metadata={**m.metadata, "entity_types": kind} if kind else m.metadata,
                 )
                 for m, entities, kind in zip(records, found, kinds, strict=True)
@@ -243,7 +252,7 @@ class Promotion:
 
         def add(records: Sequence[Memory]) -> list[Memory]:
             found = self._topics().assign([m.text for m in records], top_k=self._settings.top_k_topics)
-            return [replace(m, topics=_union(m.topics, topics)) for m, topics in zip(records, found, strict=True)]
+            return [replace(m, topics=union(m.topics, topics)) for m, topics in zip(records, found, strict=True)]
 
         return self._map(ref, add)
 
@@ -277,9 +286,9 @@ class Promotion:
                 first = records[kept[key]]
                 records[kept[key]] = replace(
                     first,
-                    extracted_from=_union(first.extracted_from, memory.extracted_from),
-                    topics=_union(first.topics, memory.topics),
-                    entities=_union(first.entities, memory.entities),
+                    extracted_from=union(first.extracted_from, memory.extracted_from),
+                    topics=union(first.topics, memory.topics),
+                    entities=union(first.entities, memory.entities),
                 )
                 continue
             if mark:
@@ -298,19 +307,19 @@ class Promotion:
         return ref
 
     def index(self, ref: BatchRef) -> BatchRef | None:
-        """Store the batch's memories in the index; each fact once."""
+        """Store the batch's memories in the index; each fact once, what it changes superseded."""
         batch = self._batches.load(ref)
         if batch is None:
             return None
         self._keep_lease(batch)
-        results = self._records.put_many(
+        # A large direct create is the client's own word, like a small one.
+        outcomes = self._consolidation.store(
             batch.records,
             _vectors(batch),
-            [fingerprint(m) for m in batch.records],
             deduplicate=batch.deduplicate,
+            actor="pipeline" if batch.session is not None else "client",
         )
-        statuses = [result.status for result in results]
-        counts = {**batch.counts, **{name: statuses.count(name) for name in ("stored", "replaced", "same")}}
+        counts = {**batch.counts, **Counter(outcome.status for outcome in outcomes)}
         self._batches.save(replace(batch, counts=counts))
         return ref
 
@@ -324,15 +333,17 @@ class Promotion:
                 stored = self._records.read_with_vectors([(memory.scope, memory.id)])[0]
                 if stored is None or stored[0].text != memory.text:
                     break
-                current, revision, vector = stored
+                current, revision, _vector = stored
                 enriched = replace(
                     current,
-                    topics=_union(current.topics, memory.topics),
-                    entities=_union(current.entities, memory.entities),
+                    topics=union(current.topics, memory.topics),
+                    entities=union(current.entities, memory.entities),
                     metadata={**memory.metadata, **current.metadata},
                 )
-                mark = fingerprint(enriched)
-                if self._records.update(enriched, vector, mark, expected_revision=revision).status != "conflict":
+                change = put_change(
+                    enriched, None, expected_revision=revision, history=False, keeps=frozenset({"accessed", "count"})
+                )
+                if self._changes.apply(enriched.scope, [change], at=utc_now()) is not None:
                     break
         return ref
 
@@ -377,11 +388,3 @@ class Promotion:
 def _vectors(batch: Batch) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     flat = np.frombuffer(batch.vectors, dtype=np.float32)
     return flat.reshape(len(batch.records), -1) if len(batch.records) else flat.reshape(0, 0)
-
-
-def _union(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
-    """Both, in order, without repetitions that differ only in case."""
-    seen: dict[str, str] = {}
-    for value in (*first, *second):
-        seen.setdefault(value.casefold(), value)
-    return tuple(seen.values())
