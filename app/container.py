@@ -10,9 +10,11 @@ from typing import cast
 from app.config import Settings, get_settings
 from app.memory.access import AccessTracker
 from app.memory.background import Background
+from app.memory.compaction import Compaction
 from app.memory.consolidation import Consolidation
 from app.memory.dispatch import Dispatcher
 from app.memory.extraction.base import Extractor
+from app.memory.history import History
 from app.memory.lifecycle import Lifecycle
 from app.memory.long_term import LongTermMemory
 from app.memory.promotion import Promotion
@@ -25,6 +27,7 @@ from app.providers.interfaces import Embedder, EntityRecognizer, Generator, Topi
 from app.store.batches import BatchRepository, TaskRepository
 from app.store.changes import ChangeRepository, Limits
 from app.store.client import RedisClient, connect
+from app.store.compaction import CompactionRepository
 from app.store.neighbours import NeighbourRepository
 from app.store.outbox import Outbox
 from app.store.presence import Presence
@@ -204,8 +207,26 @@ class Container:
 
     @cached_property
     def lifecycle(self) -> Lifecycle:
-        """Forgetting and compaction."""
-        return Lifecycle(self.records)
+        """Forgetting."""
+        return Lifecycle(self.records, self.changes)
+
+    @cached_property
+    def compaction(self) -> Compaction:
+        """Folding what is stored."""
+        return Compaction(
+            self.records,
+            self.neighbours,
+            self.changes,
+            CompactionRepository(self.redis),
+            self.tasks,
+            self.consolidation,
+            self.settings,
+        )
+
+    @cached_property
+    def history(self) -> History:
+        """The past of memories."""
+        return History(self.records, self.changes, self.sessions)
 
     @cached_property
     def hydration(self) -> PromptHydration:

@@ -10,6 +10,7 @@ from marshmallow import fields
 from app.api.resource import blueprint, engine
 from app.api.schemas.base import AckSchema
 from app.api.schemas.fields import Text
+from app.api.schemas.history import HistorySchema
 from app.api.schemas.lifecycle import ForgetQuerySchema, ForgetReportSchema, ForgetSchema
 from app.api.schemas.memory import CreateMemoriesSchema, MemoryRecordSchema, MemoryUpdateSchema
 from app.api.schemas.search import SearchQuerySchema, SearchRequestSchema, SearchResultsSchema
@@ -104,8 +105,26 @@ def forget(body: dict[str, Any], query: dict[str, Any]) -> Any:
 def compact(query: dict[str, Any]) -> Any:
     """Fold duplicates into one; pinned memories are never touched."""
     _require_enabled()
-    remaining = engine().lifecycle.compact(scope_filter(query.get("namespace"), query.get("user_id")))
+    remaining = engine().compaction.compact(scope_filter(query.get("namespace"), query.get("user_id")))
     return f"ok, {remaining} memories remaining after compaction"
+
+
+@bp.route("/<path:memory_id>/history", methods=["GET"])
+@bp.arguments(ScopeQuerySchema, location="query")
+@bp.response(200, HistorySchema)
+def history(query: dict[str, Any], memory_id: str) -> Any:
+    """Get a memory's earlier states with the reasons of their changes (additive to the contract)."""
+    _require_enabled()
+    return engine().history.of(memory_id, namespace=query.get("namespace"), user_id=query.get("user_id"))
+
+
+@bp.route("/<path:memory_id>/restore", methods=["POST"])
+@bp.arguments(ScopeQuerySchema, location="query")
+@bp.response(200, MemoryRecordSchema)
+def restore(query: dict[str, Any], memory_id: str) -> Any:
+    """Undo the last change of a memory: an edit, a merge, a retirement, a deletion (additive to the contract)."""
+    _require_enabled()
+    return engine().history.restore(memory_id, namespace=query.get("namespace"), user_id=query.get("user_id"))
 
 
 @bp.route("/<path:memory_id>", methods=["GET"])

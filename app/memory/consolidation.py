@@ -55,6 +55,15 @@ class Consolidation:
         """The distances that count, for the embedding model in use."""
         return radii_for(self._embedder(), self._settings.deduplication_distance_threshold)
 
+    @staticmethod
+    def probe(memory: Memory, vector: npt.NDArray[np.float32]) -> Probe:
+        """What a memory's neighbours are looked up by."""
+        return Probe(memory, vector, fingerprint(memory), tuple(slot_mark(key) for key in slot_keys(memory)))
+
+    def opinions(self, probes: Sequence[Probe], near: Sequence[Sequence[Neighbour]]) -> SecondOpinion | None:
+        """The language model's verdicts on the uncertain pairs among stored memories, if there is a model."""
+        return self._second_opinion(probes, near, {}, "compaction")
+
     def store(
         self, memories: Sequence[Memory], vectors: npt.NDArray[np.float32], *, deduplicate: bool, actor: Actor
     ) -> list[Outcome]:
@@ -65,7 +74,7 @@ class Consolidation:
             places = list(rows)
             for start in range(0, len(places), BLOCK):
                 block = places[start : start + BLOCK]
-                probes = [_probe(memories[i], vectors[i]) for i in block]
+                probes = [self.probe(memories[i], vectors[i]) for i in block]
                 done = self._store(memories[block[0]].scope, probes, deduplicate=deduplicate, actor=actor)
                 outcomes.update(zip(block, done, strict=True))
         return [outcomes[i] for i in range(len(memories))]
@@ -133,10 +142,6 @@ class Consolidation:
 
 def _scope_key(scope: Scope) -> tuple[str, str, bool, bool]:
     return (scope.namespace or "", scope.user_id or "", scope.namespace is None, scope.user_id is None)
-
-
-def _probe(memory: Memory, vector: npt.NDArray[np.float32]) -> Probe:
-    return Probe(memory, vector, fingerprint(memory), tuple(slot_mark(key) for key in slot_keys(memory)))
 
 
 def _exact(probe: Probe, near: Sequence[Neighbour], deduplicate: bool) -> list[Neighbour]:

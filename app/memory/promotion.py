@@ -319,7 +319,8 @@ class Promotion:
             deduplicate=batch.deduplicate,
             actor="pipeline" if batch.session is not None else "client",
         )
-        counts = {**batch.counts, **Counter(outcome.status for outcome in outcomes)}
+        statuses = Counter(str(outcome.status) for outcome in outcomes)
+        counts = {**batch.counts, **statuses}
         self._batches.save(replace(batch, counts=counts))
         return ref
 

@@ -54,6 +54,8 @@ def memories_schema(version: int, dimensions: int) -> IndexSchema:
                 *(_tag(name) for name in ("fp", "slot", "aka", "old", "by")),
                 _number("from"),
                 _number("to"),
+                # When the record was last written: what compaction has not looked at yet.
+                _number("put", sortable=True),
                 {"name": "text", "type": "text"},
                 _number("created", sortable=True),
                 _number("accessed", sortable=True),

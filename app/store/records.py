@@ -14,7 +14,7 @@ from app.memory.filters import MemoryFilter
 from app.memory.models import Memory, Scope
 from app.store import codec, index, keys
 from app.store.client import RedisClient, store_errors
-from app.store.query import compile_filter, compile_text
+from app.store.query import CURRENT, compile_filter, compile_text
 from app.store.scripts import script
 
 _PAGE_FIELDS = ("text", "doc", "accessed", "count", "rev")
@@ -36,6 +36,16 @@ class Hit:
     bm25: float | None = None
     vector_place: int = 0
     text_place: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRow:
+    """A stored memory with its revision, its vector (shape (dim,)) and when it was written (Unix seconds)."""
+
+    memory: Memory
+    revision: int
+    vector: npt.NDArray[np.float32]
+    written: float
 
 
 @store_errors
@@ -134,6 +144,52 @@ class RecordRepository:
             counted, rows = pipeline.execute()
         return [dict(zip(row[::2], row[1::2], strict=True))[b"__key"] for row in rows[1:]], int(counted[0])
 
+    def written_since(self, condition: MemoryFilter, since: float, *, limit: int) -> list[RecordRow]:
+        """Memories written at or after a time (Unix seconds), by that time. Two round trips."""
+        query = f"{compile_filter(condition)} @put:[{since!r} +inf]"
+        reply = self._client.execute_command(
+            "FT.SEARCH", index.MEMORIES, query, "NOCONTENT", "SORTBY", "put", "ASC",
+            "LIMIT", "0", str(limit), "DIALECT", "2",
+        )  # fmt: skip
+        with self._client.pipeline(transaction=False) as pipeline:
+            for key in reply[1:]:
+                pipeline.hmget(key, *_PAGE_FIELDS, "vec", "put")
+            rows = pipeline.execute()
+        return [
+            RecordRow(record_from_row(row[:4]), int(row[4]), np.frombuffer(row[5], np.float32), float(row[6]))
+            for row in rows
+            if row[1] is not None
+        ]
+
+    def count_written_since(self, condition: MemoryFilter, since: float) -> int:
+        """How many memories were written at or after a time (Unix seconds). One round trip."""
+        return int(
+            self._client.execute_command(*_count_command(f"{compile_filter(condition)} @put:[{since!r} +inf]"))[0]
+        )
+
+    def superseded_before(self, condition: MemoryFilter, moment: datetime, *, limit: int = 1_000) -> list[Memory]:
+        """Memories of a scope whose fact ended before a moment. Two round trips."""
+        query = compile_filter(condition).removesuffix(CURRENT) + f"@to:[-inf ({moment.timestamp()!r}]"
+        reply = self._client.execute_command(
+            "FT.SEARCH", index.MEMORIES, query, "NOCONTENT", "LIMIT", "0", str(limit), "DIALECT", "2"
+        )
+        return [m for m in self.read(reply[1:]) if m is not None]
+
+    def replaced_by(self, scope: Scope, memory_id: str, *, limit: int = 100) -> list[Memory]:
+        """Memories of a scope that one memory superseded. Two round trips."""
+        query = (
+            f"@ns:{{{_escaped(keys.encode(scope.namespace))}}} @user:{{{_escaped(keys.encode(scope.user_id))}}} "
+            f"@by:{{{keys.encode(memory_id)}}}"
+        )
+        reply = self._client.execute_command(
+            "FT.SEARCH", index.MEMORIES, query, "NOCONTENT", "LIMIT", "0", str(limit), "DIALECT", "2"
+        )
+        return [m for m in self.read(reply[1:]) if m is not None]
+
+    def read_with_revisions(self, record_keys: Sequence[bytes]) -> list[tuple[Memory, int]]:
+        """Memories by key with their revisions, without those deleted meanwhile. One round trip."""
+        return [(record_from_row(row), int(row[-1])) for row in self._read_rows(record_keys) if row[1] is not None]
+
     def candidates(
         self,
         condition: MemoryFilter,
@@ -175,6 +231,10 @@ class RecordRepository:
         elif vector is None:
             total = 0
         return list(hits.values()), total
+
+
+def _escaped(encoded: str) -> str:
+    return encoded.replace("-", "\\-")
 
 
 def _count_command(query: str) -> list[Any]:

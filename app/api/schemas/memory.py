@@ -10,6 +10,7 @@ from marshmallow import fields, validate
 
 from app.api.schemas.base import WireSchema
 from app.api.schemas.fields import Flag, Id, Json, Labels, Real, ScopeName, Text, Time, Whole
+from app.memory.dedup.judge import stated
 from app.memory.models import Memory, MemoryType, utc_now
 from app.memory.search import FoundMemory
 
@@ -30,8 +31,14 @@ def not_empty(value: str) -> None:
 
 
 def memory_to_wire(memory: Memory) -> dict[str, Any]:
-    """All fields, always."""
-    return {
+    """All fields of the contract, always."""
+    # A superseded memory says from when to when it held; others have exactly the contract's fields.
+    validity = (
+        {"valid_from": stated(memory), "valid_to": memory.valid_to, "superseded_by": memory.superseded_by}
+        if memory.valid_to is not None
+        else {}
+    )
+    return validity | {
         "id": memory.id,
         "text": memory.text,
         "session_id": memory.session_id,

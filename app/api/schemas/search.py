@@ -8,7 +8,7 @@ import marshmallow as ma
 from marshmallow import fields, validate
 
 from app.api.schemas.base import WireSchema
-from app.api.schemas.fields import Flag, Real, Text, Whole, parse_time
+from app.api.schemas.fields import Flag, Real, Text, Time, Whole, parse_time
 from app.api.schemas.memory import MemoryResultSchema
 from app.memory.filters import MemoryFilter, TagFilter, TimeFilter
 from app.memory.models import MemoryType
@@ -141,6 +141,7 @@ class SearchRequestSchema(WireSchema):
     created_at = TimeFilterField()
     last_accessed = TimeFilterField()
     event_date = TimeFilterField()
+    as_of = Time(metadata={"description": "Search what was true at that moment; default: what is true now"})
     distance_threshold = Real(validate=validate.Range(min=0, max=2))
     limit = Whole(load_default=10, validate=validate.Range(min=1, max=100))
     offset = Whole(load_default=0, validate=validate.Range(min=0))
@@ -174,6 +175,7 @@ class SearchRequestSchema(WireSchema):
             condition=MemoryFilter(
                 {name: (data[name],) for name in _TAGS if data.get(name) is not None},
                 {name: data[name] for name in _TIMES if data.get(name) is not None},
+                as_of=data.get("as_of"),
             ),
             distance_threshold=data.get("distance_threshold"),
             limit=data["limit"],

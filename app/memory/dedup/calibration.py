@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from statistics import median
 
 from app.memory.dedup.judge import Radii
@@ -33,13 +32,15 @@ RULER = (
 
 def radii_for(embedder: Embedder, outer: float) -> Radii:
     """The radii for an embedding model; `outer` is the setting, in distances of the reference model."""
-    return Radii(outer=outer, scale=_scale(embedder))
+    if embedder.model_id not in _scales:
+        _scales[embedder.model_id] = 1.0 if REFERENCE_MODEL in embedder.model_id else _scale(embedder)
+    return Radii(outer=outer, scale=_scales[embedder.model_id])
 
 
-@lru_cache(maxsize=4)
+_scales: dict[str, float] = {}
+
+
 def _scale(embedder: Embedder) -> float:
-    if REFERENCE_MODEL in embedder.model_id:
-        return 1.0
     first = embedder.embed([pair[0] for pair in RULER])
     second = embedder.embed([pair[1] for pair in RULER])
     return float(median(1.0 - (first * second).sum(axis=1))) / REFERENCE_MEDIAN

@@ -236,7 +236,7 @@ def _names(text: str) -> tuple[str, ...]:
         while words and (words[0] in _common_capitals() or (match.start() == 0 and _usual(words[0], len(words)))):
             words = words[1:]
         name = " ".join(words)
-        if name and not (name in _common_capitals()):
+        if name and name not in _common_capitals():
             found.append(_ABBREVIATED.get(name, name))
     return tuple(dict.fromkeys(found))
 

@@ -126,7 +126,7 @@ class Planner:
         updates: list[tuple[_Working, Judgement]] = []
         for working, distance in known:
             stored = working.memory
-            if stored.id == memory.id or distance > self._radii.candidates and not _shares_slot(stored, memory):
+            if stored.id == memory.id or (distance > self._radii.candidates and not _shares_slot(stored, memory)):
                 continue
             verdict = self._judge(stored, memory, distance)
             if stored.valid_to is not None:

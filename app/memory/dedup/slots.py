@@ -83,7 +83,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("age", rf"^{_S}(?:turned|turns|has turned|just turned) (?P<v>\d{{1,3}})", False),
         ("manager", rf"^{_S}(?:reports|reporting|answers) to {_V}", False),
         ("weight", rf"^{_S}weighs {_V}", False),
-        ("", rf"^(?P<v>[^,;]{{1,50}}?) (?:is|are|became)(?: now)? (?P<s>[^,;]{{1,50}}?)['’]s? (?:new |current |absolute )?(?P<a>(?:(?:all-time )?favou?rite|preferred) [\w -]{{2,30}}?)", False),  # noqa: E501
+        ("", r"^(?P<v>[^,;]{1,50}?) (?:is|are|became)(?: now)? (?P<s>[^,;]{1,50}?)['’]s? (?:new |current |absolute )?(?P<a>(?:(?:all-time )?favou?rite|preferred) [\w -]{2,30}?)", False),  # noqa: E501
         ("", rf"^(?P<s>[^,;]{{1,50}}?)['’]s? (?:new |current |home |own )?(?P<a>(?:(?:favou?rite|preferred) )?[\w-]+(?: [\w-]+)?)(?: has| was| is| are)*(?: now| currently)?(?P<not> not)?(?: is| are| became| changed(?: from [^,;]+?)? to| moved(?: from [^,;]+?)? to| went (?:up|down) to| was (?:postponed|pushed back|moved|rescheduled|raised|increased|reduced|lowered|updated) to| is down to| is up to| has been| now)+(?: now| currently)? (?:an? |the )?{_V}", False),  # noqa: E501
         ("", rf"^(?:the )?(?:new |current )?(?P<a>[\w-]+(?: [\w-]+)?) (?:of|for) (?P<s>(?:the )?[^,;]{{2,50}}?) (?:is|are|has changed to|changed to|was moved to|was changed to|is now|moved to|was postponed to|was pushed back to)(?: now)? {_V}", False),  # noqa: E501
         ("", rf"^(?P<s>[^,;]{{1,50}}?) changed (?:his|her|their|the|its) (?P<a>[\w-]+(?: [\w-]+)?)(?: from [^,;]+?)? to {_V}", False),  # noqa: E501

@@ -92,7 +92,7 @@ for i = 1, #changes do
       end
       statuses[#statuses + 1] = known and 'dropped' or 'absent'
     else
-      local fields = { 'fp', change.fingerprint, 'rev', tostring(sequence) }
+      local fields = { 'fp', change.fingerprint, 'rev', tostring(sequence), 'put', ARGV[2] }
       local given = {}
       for j = change.from, change.to, 2 do
         fields[#fields + 1] = ARGV[j]

@@ -1,0 +1,168 @@
+"""Compaction: stored memories that say the same become one, tenant by tenant, in slices that can be resumed."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from itertools import groupby
+
+import structlog
+
+from app.config import Settings
+from app.memory.consolidation import NEIGHBOURS, Consolidation
+from app.memory.dedup.fold import Folder, Folding
+from app.memory.filters import MemoryFilter, TagFilter
+from app.memory.identity import new_id
+from app.memory.models import Scope, TaskRecord, utc_now
+from app.store.batches import TaskRepository
+from app.store.changes import Change, ChangeRepository
+from app.store.compaction import CompactionRepository, Progress
+from app.store.neighbours import NeighbourRepository
+from app.store.records import RecordRepository, RecordRow
+
+log = structlog.get_logger(__name__)
+PAGE = 100
+MOST_AT_ONCE = 6_400
+TRIES = 5
+
+
+class Compaction:
+    """Folds duplicates and retires what was updated; the same rules as for incoming memories."""
+
+    def __init__(
+        self,
+        records: RecordRepository,
+        neighbours: NeighbourRepository,
+        changes: ChangeRepository,
+        progress: CompactionRepository,
+        tasks: TaskRepository,
+        consolidation: Consolidation,
+        settings: Settings,
+    ) -> None:
+        self._records = records
+        self._neighbours = neighbours
+        self._changes = changes
+        self._progress = progress
+        self._tasks = tasks
+        self._consolidation = consolidation
+        self._settings = settings
+
+    def compact(self, condition: MemoryFilter) -> int:
+        """Compact everything that matches now; how many memories match afterwards."""
+        self._run(condition, Progress(), lambda _progress: False)
+        return self._records.count(condition)
+
+    def start(self, namespace: str | None) -> str | None:
+        """Begin, or go on with, the compaction of a tenant; its task id. None when another worker is at it."""
+        token = new_id()
+        if not self._progress.acquire(namespace, token):
+            return None
+        return token
+
+    def slice(self, namespace: str | None, token: str, *, seconds: float) -> bool:
+        """Work on a tenant for about so long; whether it is done. Progress is stored after every page.
+
+        Only memories written since the last finished run are looked at: all others were compared already. Call with
+        the token that `start` gave.
+        """
+        deadline = time.monotonic() + seconds
+        condition = MemoryFilter().also("namespace", TagFilter(eq=namespace or ""))
+        state = self._progress.load(namespace)
+        if state is None or state.finished:
+            since = state.started if state else 0.0
+            state = Progress(task_id=new_id(), started=time.time(), cursor=since)
+            total = self._records.count_written_since(condition, since)
+            state = replace(state, total=total)
+            self._tasks.save(TaskRecord(id=state.task_id, type="compaction", details=_details(namespace, state)))
+            self._progress.save(namespace, state)
+
+        def pause(progress: Progress) -> bool:
+            self._progress.save(namespace, progress)
+            self._tasks.advance(progress.task_id, "running", utc_now(), details=_details(namespace, progress))
+            return not self._progress.acquire(namespace, token) or time.monotonic() >= deadline
+
+        state, done = self._run(condition, state, pause)
+        if done:
+            self._drop_superseded(condition)
+            state = replace(state, finished=True)
+            self._progress.save(namespace, state)
+            self._tasks.advance(state.task_id, "success", utc_now(), details=_details(namespace, state))
+            self._progress.release(namespace, token)
+            if state.folded or state.superseded:
+                log.info("tenant compacted", namespace=namespace, folded=state.folded, superseded=state.superseded)
+        return done
+
+    # ------------------------------------------------------------------------------------------------------------
+
+    def _run(
+        self, condition: MemoryFilter, state: Progress, pause: Callable[[Progress], bool]
+    ) -> tuple[Progress, bool]:
+        begun, limit = time.time(), PAGE
+        while True:
+            rows = self._records.written_since(condition, state.cursor, limit=limit)
+            if len(rows) == limit < MOST_AT_ONCE and rows[0].written == rows[-1].written:
+                limit *= 2  # All of one instant: the cursor would not move.
+                continue
+            # What was written after the start of this run (by itself, among others) is the next one's.
+            fresh = [row for row in rows if row.written <= max(begun, state.started)]
+            for scope, group in groupby(sorted(fresh, key=_scope_key), key=lambda r: r.memory.scope):
+                folding = self._fold(scope, list(group))
+                state = replace(
+                    state, folded=state.folded + folding.folded, superseded=state.superseded + folding.superseded
+                )
+            cursor = rows[-1].written if rows else state.cursor
+            if rows and cursor == state.cursor:
+                cursor = math.nextafter(cursor, math.inf)
+            state = replace(state, cursor=cursor, seen=state.seen + len(fresh))
+            if len(rows) < limit or len(fresh) < len(rows):
+                return state, True
+            limit = PAGE
+            if pause(state):
+                return state, False
+
+    def _fold(self, scope: Scope, rows: Sequence[RecordRow]) -> Folding:
+        """Fold one scope's rows; None of it, if others keep changing them: the next run sees them again."""
+        semantic = self._settings.compact_semantic_duplicates
+        left = list(rows)
+        for _ in range(TRIES):
+            probes = [self._consolidation.probe(row.memory, row.vector) for row in left]
+            around = self._neighbours.around(scope, probes, k=NEIGHBOURS if semantic else 0)
+            opinions = self._consolidation.opinions(probes, around.neighbours) if semantic else None
+            folder = Folder(self._consolidation.radii, semantic=semantic, at=utc_now(), second_opinion=opinions)
+            folding = folder.plan([(r.memory, r.revision, r.vector) for r in left], around.neighbours)
+            if not folding.changes:
+                return folding
+            if self._changes.apply(scope, folding.changes, at=utc_now(), version=around.version) is not None:
+                return folding
+            again = self._records.read_with_vectors([(scope, row.memory.id) for row in left])
+            left = [RecordRow(*found, 0.0) for found in again if found is not None and found[0].valid_to is None]
+        return Folding((), 0, 0)
+
+    def _drop_superseded(self, condition: MemoryFilter) -> None:
+        """Let go of facts that were superseded longer ago than the deployment keeps them."""
+        days = self._settings.superseded_retention_days
+        if not days:
+            return
+        now = utc_now()
+        for memory in self._records.superseded_before(condition, now - timedelta(days=days)):
+            event = {"kind": "forgotten", "reason": f"superseded more than {days:g} days ago", "actor": "compaction",
+                     "at": now, "ids": [memory.id]}  # fmt: skip
+            self._changes.apply(memory.scope, [Change(memory.scope, memory.id, event=event, history=False)], at=now)
+
+
+def _scope_key(row: RecordRow) -> tuple[bool, str, bool, str]:
+    scope = row.memory.scope
+    return (scope.namespace is None, scope.namespace or "", scope.user_id is None, scope.user_id or "")
+
+
+def _details(namespace: str | None, state: Progress) -> dict[str, object]:
+    return {
+        "namespace": namespace,
+        "memories_done": state.seen,
+        "memories_total": state.total,
+        "folded": state.folded,
+        "superseded": state.superseded,
+    }
