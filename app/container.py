@@ -13,6 +13,7 @@ from app.memory.background import Background
 from app.memory.compaction import Compaction
 from app.memory.consolidation import Consolidation
 from app.memory.dispatch import Dispatcher
+from app.memory.erasure import Erasure
 from app.memory.extraction.base import Extractor
 from app.memory.history import History
 from app.memory.lifecycle import Lifecycle
@@ -33,6 +34,7 @@ from app.store.outbox import Outbox
 from app.store.presence import Presence
 from app.store.records import RecordRepository
 from app.store.sessions import SessionRepository
+from app.store.tenants import TenantKeys
 from app.store.vector_cache import VectorCache
 from app.store.views import ViewRepository
 
@@ -167,11 +169,15 @@ class Container:
     # -- engine ----------------------------------------------------------------------------------------------------
 
     @cached_property
+    def query_cache(self) -> VectorCache | None:
+        """The shared cache of query vectors, if there is one."""
+        ttl = self.settings.embedding_cache_ttl_seconds
+        return VectorCache(self.redis, model_id=self.embedder.model_id, ttl_seconds=ttl) if ttl else None
+
+    @cached_property
     def queries(self) -> QueryEmbedder:
         """Embeddings of queries."""
-        ttl = self.settings.embedding_cache_ttl_seconds
-        shared = VectorCache(self.redis, model_id=self.embedder.model_id, ttl_seconds=ttl) if ttl else None
-        return QueryEmbedder(self.embedder, shared)
+        return QueryEmbedder(self.embedder, self.query_cache)
 
     @cached_property
     def working_memory(self) -> WorkingMemory:
@@ -227,6 +233,19 @@ class Container:
     def history(self) -> History:
         """The past of memories."""
         return History(self.records, self.changes, self.sessions)
+
+    @cached_property
+    def erasure(self) -> Erasure:
+        """Erasing a user; export and import of a tenant."""
+        return Erasure(
+            TenantKeys(self.redis),
+            self.batches,
+            self.tasks,
+            self.outbox,
+            ViewRepository(self.redis),
+            lambda: self.query_cache,
+            self.background,
+        )
 
     @cached_property
     def hydration(self) -> PromptHydration:

@@ -7,7 +7,7 @@ from flask_smorest import Api
 from werkzeug.routing import PathConverter
 
 import app as package
-from app.api import health, long_term_memory, prompt, summary_views, tasks, working_memory
+from app.api import health, long_term_memory, prompt, summary_views, tasks, user_data, working_memory
 from app.api.errors import register_error_handlers
 from app.api.wire import OrjsonProvider
 from app.config import Settings
@@ -47,7 +47,7 @@ def build(settings: Settings) -> Flask:
     flask.url_map.converters["path"] = AnyPath
     register_error_handlers(flask)
     api = WireApi(flask)
-    for module in (health, working_memory, long_term_memory, prompt, summary_views, tasks):
+    for module in (health, working_memory, long_term_memory, prompt, summary_views, tasks, user_data):
         api.register_blueprint(module.bp)
     health.register_probes(flask)
     return flask

@@ -14,8 +14,9 @@ import structlog
 from app.config import Settings
 from app.memory.consolidation import NEIGHBOURS, Consolidation
 from app.memory.dedup.fold import Folder, Folding
-from app.memory.filters import MemoryFilter, TagFilter
+from app.memory.filters import MemoryFilter
 from app.memory.identity import new_id
+from app.memory.lifecycle import tenant_filter
 from app.memory.models import Scope, TaskRecord, utc_now
 from app.store.batches import TaskRepository
 from app.store.changes import Change, ChangeRepository
@@ -26,6 +27,7 @@ from app.store.records import RecordRepository, RecordRow
 log = structlog.get_logger(__name__)
 PAGE = 100
 MOST_AT_ONCE = 6_400
+SKEW_SECONDS = 30.0
 TRIES = 5
 
 
@@ -55,25 +57,35 @@ class Compaction:
         self._run(condition, Progress(), lambda _progress: False)
         return self._records.count(condition)
 
-    def start(self, namespace: str | None) -> str | None:
-        """Begin, or go on with, the compaction of a tenant; its task id. None when another worker is at it."""
-        token = new_id()
-        if not self._progress.acquire(namespace, token):
-            return None
-        return token
+    def due(self, namespace: str | None) -> bool:
+        """Whether a tenant has memories that no finished run has looked at."""
+        state = self._progress.load(namespace)
+        if state is not None and not state.finished:
+            return True
+        since = state.cursor if state else 0.0
+        return self._records.count_written_since(tenant_filter(namespace), since) > 0
 
     def slice(self, namespace: str | None, token: str, *, seconds: float) -> bool:
-        """Work on a tenant for about so long; whether it is done. Progress is stored after every page.
+        """Work on a tenant for about so long; whether nothing is left to do (or another worker is at it).
 
-        Only memories written since the last finished run are looked at: all others were compared already. Call with
-        the token that `start` gave.
+        Only memories written since the last finished run are looked at: all others were compared already. Progress
+        is stored after every page, so a worker that dies costs one page; its lease runs out by itself.
         """
+        if not self._progress.acquire(namespace, token):
+            return True
+        try:
+            return self._slice(namespace, token, seconds)
+        finally:
+            self._progress.release(namespace, token)
+
+    def _slice(self, namespace: str | None, token: str, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
-        condition = MemoryFilter().also("namespace", TagFilter(eq=namespace or ""))
+        condition = tenant_filter(namespace)
         state = self._progress.load(namespace)
         if state is None or state.finished:
-            since = state.started if state else 0.0
-            state = Progress(task_id=new_id(), started=time.time(), cursor=since)
+            # Clocks differ: what another process wrote a little earlier by its own clock is looked at again.
+            since = max(0.0, state.cursor - SKEW_SECONDS) if state else 0.0
+            state = Progress(task_id=new_id(), cursor=since)
             total = self._records.count_written_since(condition, since)
             state = replace(state, total=total)
             self._tasks.save(TaskRecord(id=state.task_id, type="compaction", details=_details(namespace, state)))
@@ -90,7 +102,6 @@ class Compaction:
             state = replace(state, finished=True)
             self._progress.save(namespace, state)
             self._tasks.advance(state.task_id, "success", utc_now(), details=_details(namespace, state))
-            self._progress.release(namespace, token)
             if state.folded or state.superseded:
                 log.info("tenant compacted", namespace=namespace, folded=state.folded, superseded=state.superseded)
         return done
@@ -100,15 +111,19 @@ class Compaction:
     def _run(
         self, condition: MemoryFilter, state: Progress, pause: Callable[[Progress], bool]
     ) -> tuple[Progress, bool]:
-        begun, limit = time.time(), PAGE
+        """Go through all memories in the order in which they were written, until nothing new comes.
+
+        A memory that was folded into counts as written again, so it is looked at once more: the run ends when there
+        is nothing left to fold.
+        """
+        limit = PAGE
         while True:
             rows = self._records.written_since(condition, state.cursor, limit=limit)
             if len(rows) == limit < MOST_AT_ONCE and rows[0].written == rows[-1].written:
                 limit *= 2  # All of one instant: the cursor would not move.
                 continue
-            # What was written after the start of this run (by itself, among others) is the next one's.
-            fresh = [row for row in rows if row.written <= max(begun, state.started)]
-            for scope, group in groupby(sorted(fresh, key=_scope_key), key=lambda r: r.memory.scope):
+            before = state.folded + state.superseded
+            for scope, group in groupby(sorted(rows, key=_scope_key), key=lambda r: r.memory.scope):
                 folding = self._fold(scope, list(group))
                 state = replace(
                     state, folded=state.folded + folding.folded, superseded=state.superseded + folding.superseded
@@ -116,8 +131,8 @@ class Compaction:
             cursor = rows[-1].written if rows else state.cursor
             if rows and cursor == state.cursor:
                 cursor = math.nextafter(cursor, math.inf)
-            state = replace(state, cursor=cursor, seen=state.seen + len(fresh))
-            if len(rows) < limit or len(fresh) < len(rows):
+            state = replace(state, cursor=cursor, seen=state.seen + len(rows))
+            if len(rows) < limit and state.folded + state.superseded == before:
                 return state, True
             limit = PAGE
             if pause(state):
@@ -162,7 +177,7 @@ def _details(namespace: str | None, state: Progress) -> dict[str, object]:
     return {
         "namespace": namespace,
         "memories_done": state.seen,
-        "memories_total": state.total,
+        "memories_total": max(state.total, state.seen),
         "folded": state.folded,
         "superseded": state.superseded,
     }

@@ -100,6 +100,11 @@ def scope_filter(namespace: str | None, user_id: str | None, session_id: str | N
     return condition
 
 
+def tenant_filter(namespace: str | None) -> MemoryFilter:
+    """A filter on one tenant; None is the tenant without a name."""
+    return MemoryFilter().also("namespace", TagFilter(eq=namespace or ""))
+
+
 class Lifecycle:
     """Forgets by policy."""
 

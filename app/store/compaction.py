@@ -15,7 +15,6 @@ class Progress:
     """One run: everything written before `cursor` (Unix seconds) has been looked at."""
 
     task_id: str = ""
-    started: float = 0.0
     cursor: float = 0.0
     seen: int = 0
     total: int = 0

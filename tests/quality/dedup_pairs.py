@@ -68,7 +68,9 @@ def report(path: Path, *, details: bool = False) -> dict[str, tuple[float, float
     if details:
         for pair, distance, judgement in results:
             if pair.verdict is not judgement.verdict:
-                print(f"  {pair.verdict:8} → {judgement.verdict:8} {distance:.2f}  {pair.stored} | {pair.incoming}  [{judgement.reason}]")
+                print(
+                    f"  {pair.verdict:8} → {judgement.verdict:8} {distance:.2f}  {pair.stored} | {pair.incoming}  [{judgement.reason}]"
+                )
     return found
 
 

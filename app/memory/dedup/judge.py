@@ -197,6 +197,9 @@ def _says_more(old: Claim, slot: Slot) -> bool:
 # -- conflicts -------------------------------------------------------------------------------------------------------
 
 
+_LIGHT = frozenset(stem(word) for word in lexicon.LIGHT_WORDS)
+
+
 def _other_subject(old: Claim, new: Claim) -> bool:
     if old.subject == new.subject:
         return False
@@ -340,14 +343,21 @@ def _in_conflict(old: Claim, new: Claim, conflict: str, distance: float, radii: 
         if old.negated and new.changes and same_subject and overlap >= 0.99:
             return Judgement(Verdict.UPDATES, "true again")
         return Judgement(Verdict.DISTINCT, conflict)
-    if new.changes and not old.changes and same_subject and distance <= radii.reach and overlap >= 0.5:
-        if (
-            not (new.numbers | new.dates | set(new.names)) - (old.numbers | old.dates | set(old.names))
-            and not old.content
-        ):
-            return Judgement(Verdict.DISTINCT, conflict)
+    # Everything else that the stored text says must be said again: a service that changed hands is still in Go.
+    left_out = {w for w in old.content - new.content if w not in _LIGHT and w not in _kind_stems(conflict)}
+    added = {w for w in new.content - old.content if w not in _LIGHT and w not in _kind_stems(conflict)}
+    if new.changes and same_subject and distance <= radii.reach and not left_out and len(added) <= 2 and old.content:
         return Judgement(Verdict.UPDATES, f"changed: {conflict}")
     return Judgement(Verdict.DISTINCT, conflict)
+
+
+def _kind_stems(conflict: str) -> set[str]:
+    return {stem(word) for word in re.findall(r"\w+", conflict)}
+
+
+def _named_before(old: Claim, new: Claim) -> bool:
+    """Whether a name of the stored text is said again ("switched from X")."""
+    return bool(set(old.names) & set(new.names))
 
 
 _FROM_TO = re.compile(
@@ -368,11 +378,6 @@ def _left_behind(old: Claim, new: Claim) -> Judgement | None:
     if before and before <= said and not after <= said and old.negated == new.negated:
         return Judgement(Verdict.UPDATES, f"{match['new']} instead of {match['old']}")
     return None
-
-
-def _named_before(old: Claim, new: Claim) -> bool:
-    """ "switched from X": what the stored text names is named as left behind."""
-    return bool(set(old.names) & set(new.names))
 
 
 def _containment(old: Claim, new: Claim) -> float:
@@ -416,9 +421,6 @@ def _without_conflict(old: Claim, new: Claim, distance: float, radii: Radii) -> 
         f"distance {distance:.2f} with {overlap:.0%} of the words shared",
         uncertain=distance <= radii.outer * radii.scale,
     )
-
-
-_LIGHT = frozenset(stem(word) for word in lexicon.LIGHT_WORDS)
 
 
 def _extra(claim: Claim, other: Claim) -> set[str]:

@@ -90,14 +90,12 @@ CHANGES = (
 PAST = r"\b(?:used to|formerly|previously|once was|back then|in the past|(?:until|till) (?:19|20)\d\d|ex-\w+|former)\b"
 # What is only wanted, planned or possible is another fact than what is.
 INTENT = (
-    r"\b(?:plans?|planning|intends?|hopes?|hoping|wants? to|would like to|wishes to|considers?|considering|might|may "
+    r"\b(?:plans?|planning|intends?|hopes?|hoping|wants? to|would like to|wishes to|wanted to|considers?|considered|considering|thought (?:of|about)|tried to|almost|nearly|might|may "
     r"(?!\d)|thinking of|thinking about|dreams? of|needs? to|is going to|is about to|will|looking for|looking to|"
     r"applied for|offered|offer from|asked|interview(?:ed|s|ing)?)\b"
 )
 # Verbs and nouns that carry next to nothing: one more of them makes no other fact.
-LIGHT_WORDS = (
-    "have follow diet number year person thing way time place hold keep get go be able around use own type".split()
-)
+LIGHT_WORDS = "have follow diet number year person thing way time place hold keep get go be able around use own type plan schedule set due".split()
 # Idioms and the one word that they stand for here.
 PHRASES = {
     r"\bgets? up\b": "wakes",
