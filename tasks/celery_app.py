@@ -93,7 +93,9 @@ def maintenance_schedule(settings: Settings) -> dict[str, Any]:
     }
 
 
-app = Celery("tasks", include=["tasks.base", "tasks.steps", "tasks.housekeeping", "tasks.summaries", "tasks.maintenance"])
+app = Celery(
+    "tasks", include=["tasks.base", "tasks.steps", "tasks.housekeeping", "tasks.summaries", "tasks.maintenance"]
+)
 configure(app, get_settings())
 
 

@@ -51,7 +51,7 @@ def create(body: dict[str, Any], query: dict[str, Any]) -> Any:
         answer["task_id"] = outcome.task_id
     else:
         answer["results"] = [
-            {"id": m.id, "status": r.status, "memory_id": r.memory_id, "reason": r.reason}
+            {"id": m.id, "status": r.status, "memory_id": r.memory_id} | ({"reason": r.reason} if r.judged else {})
             for m, r in zip(memories, outcome.results, strict=True)
         ]
     return answer

@@ -14,7 +14,7 @@ import structlog
 from app.config import Settings
 from app.memory.dedup.adjudicate import Adjudicator
 from app.memory.dedup.calibration import radii_for
-from app.memory.dedup.judge import Radii, Verdict, judge, slot_keys
+from app.memory.dedup.judge import SAME_WORDS, Radii, Verdict, judge, slot_keys
 from app.memory.dedup.plan import Actor, Outcome, Plan, Planner, SecondOpinion
 from app.memory.errors import BackendUnavailable
 from app.memory.identity import fingerprint, slot_mark
@@ -157,7 +157,7 @@ def _final(outcome: Outcome, applied: dict[str, tuple[str, str]]) -> Outcome:
     """The planned outcome, unless the fact turned out to be known (or erased) while it was applied."""
     status, memory_id = applied.get(outcome.memory_id, ("", ""))
     if status == "same":
-        return Outcome("same", memory_id, "the same words, stored by another writer at the same time")
+        return Outcome("same", memory_id, SAME_WORDS)
     if status == "erased":
         return Outcome("deleted", outcome.memory_id, "everything of this user was erased meanwhile")
     return outcome

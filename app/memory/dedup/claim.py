@@ -11,7 +11,9 @@ import snowballstemmer
 from app.memory.dedup import lexicon
 from app.memory.dedup.slots import Slot, slots_of
 
-_TOKEN = re.compile(r"[A-Za-zÀ-ɏ]+(?:[-'’+#.][A-Za-zÀ-ɏ0-9]+)*[+#]*|\d+(?:[.,:]\d+)*|[€$£%]|[^\W_]+", re.UNICODE)
+_TOKEN = re.compile(
+    r"[A-Za-zÀ-ɏ]+(?:[-'’+#.][A-Za-zÀ-ɏ0-9]+)*[+#]*|\d+(?:st|nd|rd|th)\b|\d+(?:[.,:]\d+)*|[€$£%]|[^\W_]+", re.UNICODE
+)
 _CONTRACTION = re.compile(r"\b(\w+?)n['’]t\b", re.IGNORECASE)
 _CLOCK = re.compile(
     r"\b(\d{1,2})(?::(\d\d))?\s*([ap])\.?m\b\.?|\b(\d{1,2}):(\d\d)\b|\b(noon|midnight)\b", re.IGNORECASE
@@ -37,13 +39,25 @@ _SUBJECT_END = re.compile(
     r"needs?|plays?|played|drinks?|eats?|bought|sold|visited|speaks?|studie[sd]|runs?|ran|took|takes?|uses?|used|"
     r"manages?|leads?|maintains?|joined|left|quit|stopped|started|switched|changed|became|turned|got|goes|went|met|"
     r"drives?|keeps?|kept|reads?|writes?|wrote|wears?|owes?|adopted|lent|painted|climbed|watched|ordered|resides?|"
-    r"relocated|dislikes?|adores?|no longer|never|now|also|currently|recently|just|always|often|usually|really|"
+    r"relocated|dislikes?|adores?|no longer|never|now|also|currently|recently|just|always|often|usually|really|normally|"
+    r"frequently|regularly|typically|generally|rarely|sometimes|once|graduated|complains?|approved|rejected|"
     r"collects?|teaches|taught|sleeps?|finds?|found|lost|won|paid|pays|weighs?|plans?|hopes?|smokes?|follows?|"
     r"holds?|commutes?|travels?|grew|broke|opens?|happens?|starts?|arrives?|leaves?|meets?|supports?|belongs?)\b",
     re.IGNORECASE,
 )
 _RELATIVE = re.compile(r"(\w+)['’]s (\w+)")
+# Codes and single letters ("gate B12", "mem-7f", "plan b") name things, whatever their case.
+_CODE = re.compile(
+    r"\b(?!\d+(?:st|nd|rd|th|[ap]m|kg|km|mg|cm|gb|mb|g|h|k|m|s|x)\b)(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{2,}\b"
+    r"|(?<![\w'’])[b-hj-zB-HJ-Z](?![\w'’])|(?<![\w'’])[ai](?=[.!]?$)",
+    re.IGNORECASE,
+)
+_FOLLOWED = re.compile(r"([\w+#-]+) (?=([\w-]+))")
 _ARTICLE = re.compile(r"^(?:the|a|an|my|our|this|that)\s+", re.IGNORECASE)
+
+
+# What tells one of two things from the other when it stands before it: "red wine and green tea".
+_ATTRIBUTED = frozenset(word for line in lexicon.KINDS for word in line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +78,7 @@ class Claim:
     subject: str | None
     words: frozenset[str]
     relatives: frozenset[tuple[str, str]]
+    pairs: frozenset[tuple[str, str]]
     slots: tuple[Slot, ...]
 
     @property
@@ -95,7 +110,8 @@ def read(text: str) -> Claim:
     names = _names(plain)
     lower = [token.lower().removesuffix("'s") for token in tokens]
     negations = sum(word in lexicon.NEGATIONS for word in lower) + ("intolerant" in lower or "intolerance" in lower)
-    ends = bool(_ENDINGS.search(plain))
+    intent = bool(_INTENT.search(plain))
+    ends = not intent and bool(_ENDINGS.search(plain))
     in_names = {part for name in names for part in name.split()}
     return Claim(
         text=text,
@@ -107,7 +123,7 @@ def read(text: str) -> Claim:
         ends=ends,
         changes=bool(_CHANGES.search(plain)),
         past=bool(_PAST.search(plain)),
-        intent=bool(_INTENT.search(plain)),
+        intent=intent,
         passive=bool(
             re.search(r"\b(?:is|are|was|were|been|being) (?:\w+ )?\w+(?:ed|en|ne|ld| led|led)\b.* by\b", plain)
         ),
@@ -115,6 +131,9 @@ def read(text: str) -> Claim:
         words=frozenset(lower),
         relatives=frozenset(
             (of.lower(), who.lower()) for of, who in _RELATIVE.findall(plain) if who.lower() in lexicon.RELATIONS
+        ),
+        pairs=frozenset(
+            (a, stem(b)) for a, b in _FOLLOWED.findall(plain.lower()) if a in _ATTRIBUTED or _value(a) is not None
         ),
         slots=slots_of(plain),
     )
@@ -186,7 +205,7 @@ def _numbers(tokens: list[str]) -> frozenset[str]:
         after = tokens[place + 1].lower() if place + 1 < len(tokens) else ""
         before = tokens[place - 1] if place else ""
         value = _value(lower)
-        if value is None or (lower in ("one", "single", "couple", "both") and not lexicon.UNITS.get(after)):
+        if value is None or lower in ("couple", "both"):
             continue
         unit = lexicon.UNITS.get(after) or (lexicon.UNITS[before] if before in "€$£" and before else "")
         if unit == "km" and after == "k":
@@ -238,6 +257,7 @@ def _names(text: str) -> tuple[str, ...]:
         name = " ".join(words)
         if name and name not in _common_capitals():
             found.append(_ABBREVIATED.get(name, name))
+    found += [match[0].lower() for match in _CODE.finditer(text)]
     return tuple(dict.fromkeys(found))
 
 
@@ -247,12 +267,17 @@ def _usual(word: str, count: int) -> bool:
 
 
 def _subject(text: str) -> str | None:
-    text = _ARTICLE.sub("", _LEADING.sub("", text.strip()))
+    """Whom or what the sentence is about: the user, or the words before the first verb, without articles."""
+    text = _ARTICLE.sub("", _LEADING.sub("", text.strip())).replace("’", "'")
+    if re.match(r"user\b(?!')", text, re.IGNORECASE):
+        return "user"
     match = _SUBJECT_END.search(text)
-    if match is None or match.start() == 0 or match.start() > 60:
-        return None
-    subject = text[: match.start()].strip().lower().rstrip(",")
-    if subject.startswith("when ") or "," in subject:
-        return None
-    words = (w.removesuffix("'s") for w in re.findall(r"[\w'-]+", subject.replace("’", "'")))
-    return " ".join(w for w in words if w not in ("has", "the", "a"))
+    subject = text[: match.start()] if match is not None and 0 < match.start() <= 60 else ""
+    words = re.findall(r"[\w'-]+", subject.lower())
+    if not words or len(words) > 5 or "," in subject or words[0] == "when":
+        owned = re.match(r"(?:user|[A-ZÀ-Þ][\w-]+)(?:'s [\w-]+)?", text)
+        if owned is None or (not owned[0].startswith(("User", "user")) and "'" not in owned[0]):
+            return None
+        words = owned[0].lower().split()
+    plain = (w.removesuffix("'s") for w in words)
+    return " ".join(lexicon.SAME_RELATION.get(w, w) for w in plain if w not in ("has", "the", "a"))

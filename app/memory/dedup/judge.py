@@ -20,6 +20,9 @@ from app.memory.identity import normalised
 from app.memory.models import Memory, MemoryType
 
 
+SAME_WORDS = "the same words"
+
+
 class Verdict(enum.StrEnum):
     """What an incoming memory is to a stored one."""
 
@@ -52,7 +55,7 @@ class Radii:
 
     def trusted(self, overlap: float) -> float:
         """How far apart two texts may be to count as paraphrases, given the share of content words they have in common."""
-        for least, radius in ((0.75, 0.25), (0.5, 0.2), (0.3, 0.15), (0.0, 0.1)):
+        for least, radius in ((0.75, 0.2), (0.5, 0.16), (0.3, 0.12), (0.0, 0.07)):
             if overlap >= least:
                 return radius * self.scale
         return 0.0
@@ -63,8 +66,13 @@ class Radii:
         return 0.06 * self.scale
 
     @property
-    def reach(self) -> float:
+    def same(self) -> float:
         """Outside this, not even shared words make two texts the same."""
+        return 0.35 * self.scale
+
+    @property
+    def reach(self) -> float:
+        """Outside this, only an attribute of both tells that one updates the other."""
         return 0.45 * self.scale
 
     @property
@@ -130,7 +138,7 @@ def _backwards(found: Judgement) -> Judgement:
 def compare(old: Claim, new: Claim, distance: float, radii: Radii) -> Judgement:
     """Compare two texts, the second being the later one."""
     if normalised(old.text) == normalised(new.text):
-        return Judgement(Verdict.SAME, "the same words")
+        return Judgement(Verdict.SAME, SAME_WORDS)
     slot = _by_slot(old, new)
     if slot is not None and slot.verdict in (Verdict.UPDATES, Verdict.DISTINCT):
         return slot
@@ -176,6 +184,8 @@ def _values(old_slot: Slot, new_slot: Slot, old: Claim, new: Claim) -> Judgement
         return None
     if old_slot.attribute == "residence" and _levels_differ(before, after):
         return Judgement(Verdict.DISTINCT, f"{what}: one may lie in the other")
+    if set(old_slot.subject.split()) & lexicon.SEVERAL and not new.changes:
+        return Judgement(Verdict.DISTINCT, f"{what}: there may be several")
     if _says_more(old, old_slot):
         return Judgement(Verdict.DISTINCT, f"{what} changed, but the stored memory says more than that")
     return Judgement(Verdict.UPDATES, f"{what}: {new_slot.value} instead of {old_slot.value}")
@@ -205,7 +215,7 @@ def _other_subject(old: Claim, new: Claim) -> bool:
         return False
     first, second = set((old.subject or "").split()), set((new.subject or "").split())
     roles = (first ^ second) & lexicon.RELATIONS
-    if roles and old.words & roles != new.words & roles:
+    if roles and _relations(old) & roles != _relations(new) & roles:
         return True
     if first & second:
         # "User" and "User's suitcase": two things unless the suitcase is spoken of in both.
@@ -224,6 +234,12 @@ def _other_subject(old: Claim, new: Claim) -> bool:
     return "user" not in first | second or not ({"user"} <= old.words & new.words)
 
 
+def _relations(claim: Claim) -> frozenset[str]:
+    return frozenset(
+        lexicon.SAME_RELATION.get(w, w) for w in claim.words & (lexicon.RELATIONS | lexicon.SAME_RELATION.keys())
+    )
+
+
 def _name_words(claim: Claim) -> set[str]:
     return {word for name in claim.names for word in name.split()}
 
@@ -237,9 +253,17 @@ def _conflict(old: Claim, new: Claim) -> str | None:
     if first_names and second_names:
         return f"name {_listed(second_names)} instead of {_listed(first_names)}"
     shared = [n for n in old.names if n in new.names]
-    if len(shared) > 1 and shared != [n for n in new.names if n in old.names] and old.passive == new.passive:
+    if (
+        old.content == new.content
+        and len(shared) > 1
+        and shared != [n for n in new.names if n in old.names]
+        and old.passive == new.passive
+    ):
         if not {"and", "or"} & old.words & new.words:
             return "roles swapped"
+    swapped = _swapped(old, new)
+    if swapped:
+        return swapped
     kinds = _kinds(old, new)
     if kinds:
         return kinds
@@ -252,8 +276,7 @@ def _conflict(old: Claim, new: Claim) -> str | None:
         return opposite
     if old.negated != new.negated and not _same_by_antonym(old, new):
         return "polarity"
-    roles = (old.words & lexicon.RELATIONS, new.words & lexicon.RELATIONS)
-    folded = [frozenset(lexicon.SYNONYMS.get(w, w) for w in side) for side in roles]
+    folded = (_relations(old), _relations(new))
     if folded[0] and folded[1] and folded[0] != folded[1] and not (folded[0] <= folded[1] or folded[1] <= folded[0]):
         return f"role {_listed(folded[1])} instead of {_listed(folded[0])}"
     if old.past != new.past:
@@ -295,6 +318,15 @@ def _kinds(old: Claim, new: Claim) -> str | None:
                 and not any(lexicon.SYNONYMS.get(x) == lexicon.SYNONYMS.get(y) for x in a for y in b)
             ):
                 return f"{_listed(b)} instead of {_listed(a)}"
+    return None
+
+
+def _swapped(old: Claim, new: Claim) -> str | None:
+    """The same words in other pairs: "red wine and green tea", "green wine and red tea"."""
+    for word, thing in old.pairs - new.pairs:
+        others = {other for first, other in new.pairs - old.pairs if first == word}
+        if others and thing in new.content and others & old.content:
+            return f"{word} {_listed(others)} instead of {word} {thing}"
     return None
 
 
@@ -394,15 +426,17 @@ def _without_conflict(old: Claim, new: Claim, distance: float, radii: Radii) -> 
     only_old = _extra(old, new)
     only_new = _extra(new, old)
     common = old.content & new.content
+    if len(common | set(old.names) & set(new.names) | ({"user"} & old.words & new.words)) < 2:
+        return Judgement(Verdict.DISTINCT, "too few words to tell")
     if not only_old and not only_new:
-        if distance <= radii.reach:
+        if distance <= radii.same:
             return Judgement(Verdict.SAME, "the same content words, numbers, names and polarity")
         return Judgement(Verdict.DISTINCT, f"distance {distance:.2f}")
     union = old.content | new.content
     overlap = len(common) / len(union) if union else 1.0
-    if distance > radii.reach:
+    if distance > radii.same:
         return Judgement(Verdict.DISTINCT, f"distance {distance:.2f}")
-    if common and (not only_old or not only_new) and (len(common) + len(set(old.names) & set(new.names))) >= 1:
+    if common and (not only_old or not only_new):
         narrowed = _narrowed(old, new) or _narrowed(new, old)
         if not narrowed:
             if not only_old:
@@ -411,6 +445,10 @@ def _without_conflict(old: Claim, new: Claim, distance: float, radii: Radii) -> 
         return Judgement(Verdict.DISTINCT, f"a narrower thing: {_listed(only_new or only_old)}")
     if _one_word_replaced(only_old, only_new, old, new) and distance > radii.near:
         return Judgement(Verdict.DISTINCT, f"{_listed(only_new)} instead of {_listed(only_old)}",
+                         uncertain=distance <= radii.outer * radii.scale)  # fmt: skip
+    particulars = (only_old | only_new) - old.content - new.content
+    if particulars and distance > radii.near:
+        return Judgement(Verdict.DISTINCT, f"only one of them names {_listed(particulars)}",
                          uncertain=distance <= radii.outer * radii.scale)  # fmt: skip
     if distance <= radii.trusted(overlap):
         return Judgement(

@@ -10,7 +10,7 @@ STOP_WORDS = word_set(
     might must to of in on at by for with from as into onto and or but so that this these those there it its he she
     they them him her his their who which when where while also very really just quite rather only own some any each
     every one's named called known ve m re s d ll really still already currently presently usually normally often
-    frequently regularly typically always t about it's up out
+    frequently regularly typically always t about it's up out per times
     """
 )
 NUMBER_WORDS = {
@@ -87,21 +87,22 @@ CHANGES = (
     r"went down|increased|decreased|reduced|raised|dropped|retired|resigned|upgraded|as of|from now on|has joined|"
     r"reassigned|swapped|settled)\b"
 )
-PAST = r"\b(?:used to|formerly|previously|once was|back then|in the past|(?:until|till) (?:19|20)\d\d|ex-\w+|former)\b"
+PAST = r"\b(?:used to|old \w+ (?:was|were)|formerly|previously|once was|back then|in the past|(?:until|till) (?:19|20)\d\d|ex-\w+|former)\b"
 # What is only wanted, planned or possible is another fact than what is.
 INTENT = (
     r"\b(?:plans?|planning|intends?|hopes?|hoping|wants? to|would like to|wishes to|wanted to|considers?|considered|considering|thought (?:of|about)|tried to|almost|nearly|might|may "
-    r"(?!\d)|thinking of|thinking about|dreams? of|needs? to|is going to|is about to|will|looking for|looking to|"
+    r"(?!\d)|thinking of|thinking about|dreams? of|is going to|is about to|(?<!the )(?<!a )will|looking for|looking to|"
     r"applied for|offered|offer from|asked|interview(?:ed|s|ing)?)\b"
 )
 # Verbs and nouns that carry next to nothing: one more of them makes no other fact.
-LIGHT_WORDS = "have follow diet number year person thing way time place hold keep get go be able around use own type plan schedule set due".split()
+LIGHT_WORDS = "have follow diet number year person thing way time place hold keep be able around use own type plan schedule set due".split()
 # Idioms and the one word that they stand for here.
 PHRASES = {
     r"\bgets? up\b": "wakes",
     r"\bgoes to (?:bed|sleep)\b": "sleeps",
     r"\btakes the (train|bus|tram|metro|subway|ferry) to work\b": r"commutes by \1",
     r"\b(?:is|are) (?:unable|not able) to\b": "cannot",
+    r"\bwould like to\b": "wants to",
     r"\bdoes not like\b": "dislikes",
     r"\bdoes not enjoy\b": "dislikes",
     r"\bgot (married|divorced|engaged)\b": r"is \1",
@@ -113,9 +114,9 @@ SYNONYMS = {
     word: line.split()[0]
     for line in """
     live lives living lived resides reside residing dwells dwell resident
-    like likes enjoys enjoy loves love adores adore fond fan keen liked enjoyed loved
+    like likes enjoys enjoy loves love adores adore fond fan keen liked enjoyed loved prefer prefers preferred preference supports
+    stop stops quit quits stopped
     dislike dislikes hates hate detests detest can't-stand
-    prefer prefers preferred preference prefered
     favourite favorite favourites favorites
     colour color colours colors
     want wants wish wishes like-to
@@ -154,10 +155,9 @@ SYNONYMS = {
     raise raised grew
     need needs requires require
     married marriage wedding husband wife spouse married
-    born birth birthday
+    born birth birthday bday
     happen happens takes-place place take takes
     deploy deployments deployment deploys
-    birthday bday
     answer answers replies reply response responses
     short brief concise
     exhaust exhausting exhausts tiring tires
@@ -245,6 +245,15 @@ RELATIONS = word_set(
     mentor teacher coach assistant client customer ex
     """
 )
+# Other words for one relation.
+SAME_RELATION = {
+    "mum": "mother", "mom": "mother", "dad": "father", "grandma": "grandmother", "granny": "grandmother",
+    "grandpa": "grandfather", "neighbor": "neighbour", "kid": "child", "kids": "child", "children": "child",
+    "parents": "parent", "siblings": "sibling", "flatmate": "roommate",
+}  # fmt: skip
+# Relations of which a person may have several: "the cousin is a lawyer", "the cousin is a plumber".
+SEVERAL = word_set("cousin brother sister friend neighbour colleague aunt uncle child son daughter cat dog niece nephew "
+                   "grandson granddaughter client customer roommate sibling")  # fmt: skip
 DIETS = word_set(
     """
     vegan vegetarian veggie pescatarian pescetarian keto ketogenic paleo omnivore omnivorous carnivore kosher halal

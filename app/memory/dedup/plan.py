@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from app.memory.dedup.judge import Judgement, Radii, Verdict, judge, mergeable, newer, slot_keys, stated
+from app.memory.dedup.judge import SAME_WORDS, Judgement, Radii, Verdict, judge, mergeable, newer, slot_keys, stated
 from app.memory.dedup.merge import confirm, merge
 from app.memory.identity import fingerprint, memory_hash, slot_mark
 from app.memory.models import Memory
@@ -31,6 +31,11 @@ class Outcome:
     status: Status
     memory_id: str
     reason: str = ""
+
+    @property
+    def judged(self) -> bool:
+        """Whether more than equal words or ids decided."""
+        return bool(self.reason) and self.reason != SAME_WORDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,6 +174,7 @@ def _compound(words: list[str]) -> str:
 
 def _checked(attribute: str, value: str, clause: str) -> tuple[str, str] | None:
     """The attribute and value in comparable form, or None where the value is not of that kind."""
+    value = re.sub(r"\s+(?:and|but|where|while|who)\s+[a-z].*$", "", value)
     lower = value.lower()
     if attribute == "diet":
         words = [w for w in _WORDS.findall(lower) if w in lexicon.DIETS]
