@@ -30,7 +30,7 @@ _ENDINGS = re.compile(lexicon.ENDINGS, re.IGNORECASE)
 _PAST = re.compile(lexicon.PAST, re.IGNORECASE)
 _INTENT = re.compile(lexicon.INTENT, re.IGNORECASE)
 _LEADING = re.compile(
-    r"^(?:as of [^,]+,|since [^,]+,|currently,?|nowadays,?|today,?|recently,?|usually,?|in \d{4},|on \w+days?,?)\s+",
+    r"^(?:as of [^,]+,|since [^,]+,|since \d{4},?|currently,?|nowadays,?|today,?|recently,?|usually,?|in \d{4},?|on \w+days?,?)\s+",
     re.IGNORECASE,
 )
 _SUBJECT_END = re.compile(
@@ -243,7 +243,7 @@ def _common_capitals() -> frozenset[str]:
     )  # fmt: skip
 
 
-_CAPITALISED = re.compile(r"\b[A-ZÀ-Þ][\w+#.&-]*(?:['’]s\b)?(?: (?:(?:de|la|van|von|of|the) )?[A-ZÀ-Þ][\w+#.&-]*)*")
+_CAPITALISED = re.compile(r"\b[A-ZÀ-Þ][\w+#.&-]*(?: (?:(?:de|la|van|von|of|the) )?[A-ZÀ-Þ][\w+#.&-]*)*")
 _ABBREVIATED = {"nyc": "new york city", "usa": "us", "united states": "us", "united kingdom": "uk"}
 
 

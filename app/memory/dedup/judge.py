@@ -68,7 +68,7 @@ class Radii:
     @property
     def same(self) -> float:
         """Outside this, not even shared words make two texts the same."""
-        return 0.35 * self.scale
+        return 0.42 * self.scale
 
     @property
     def reach(self) -> float:
@@ -252,15 +252,8 @@ def _conflict(old: Claim, new: Claim) -> str | None:
     first_names, second_names = _names_apart(old, new)
     if first_names and second_names:
         return f"name {_listed(second_names)} instead of {_listed(first_names)}"
-    shared = [n for n in old.names if n in new.names]
-    if (
-        old.content == new.content
-        and len(shared) > 1
-        and shared != [n for n in new.names if n in old.names]
-        and old.passive == new.passive
-    ):
-        if not {"and", "or"} & old.words & new.words:
-            return "roles swapped"
+    if _roles_swapped(old, new):
+        return "roles swapped"
     swapped = _swapped(old, new)
     if swapped:
         return swapped
@@ -284,6 +277,24 @@ def _conflict(old: Claim, new: Claim) -> str | None:
     if old.intent != new.intent:
         return "intended, not done"
     return None
+
+
+def _roles_swapped(old: Claim, new: Claim) -> bool:
+    """The same words about the same parties in another order, where the order tells who does what to whom."""
+    mutual = {"and", "or", "with"} & old.words & new.words or {"marri"} & old.content
+    if old.content != new.content or old.passive != new.passive or mutual:
+        return False
+    orders = []
+    for claim in (old, new):
+        text = claim.text.lower()
+        parties = [n for n in (*old.names, "user") if n in old.text.lower() and n in new.text.lower()]
+        orders.append(sorted(parties, key=text.find))
+    return len(orders[0]) > 1 and orders[0] != orders[1] and not _possessed(old, new)
+
+
+def _possessed(old: Claim, new: Claim) -> bool:
+    """Whether one text says "X's Y" and the other "Y of X": then the order tells nothing."""
+    return ("'s " in old.text) != ("'s " in new.text)
 
 
 def _names_apart(old: Claim, new: Claim) -> tuple[set[str], set[str]]:
@@ -426,7 +437,8 @@ def _without_conflict(old: Claim, new: Claim, distance: float, radii: Radii) -> 
     only_old = _extra(old, new)
     only_new = _extra(new, old)
     common = old.content & new.content
-    if len(common | set(old.names) & set(new.names) | ({"user"} & old.words & new.words)) < 2:
+    shared = set(old.names) & set(new.names) | old.numbers & new.numbers | old.dates & new.dates
+    if len(common | shared | ({"user"} & old.words & new.words)) < 2:
         return Judgement(Verdict.DISTINCT, "too few words to tell")
     if not only_old and not only_new:
         if distance <= radii.same:

@@ -10,7 +10,7 @@ STOP_WORDS = word_set(
     might must to of in on at by for with from as into onto and or but so that this these those there it its he she
     they them him her his their who which when where while also very really just quite rather only own some any each
     every one's named called known ve m re s d ll really still already currently presently usually normally often
-    frequently regularly typically always t about it's up out per times
+    frequently regularly typically always t about it's up out per times big huge great avid
     """
 )
 NUMBER_WORDS = {
@@ -76,7 +76,7 @@ NEGATIONS = word_set(
     """
 )
 ENDINGS = (
-    r"\b(?:no longer|any ?more|not any longer|stopped|quit|quitted|gave up|given up|has left|left|cancelled|canceled|"
+    r"\b(?:no longer|any ?more|not any longer|stopped|quit|quitted|gave up|given up|left (?:the|her|his|their) (?:team|club|job|company|band)|cancelled|canceled|"
     r"ended|got rid of|dropped out|ceased|moved out of|broke up|retired from|resigned from)\b"
 )
 CHANGES = (
@@ -95,7 +95,7 @@ INTENT = (
     r"applied for|offered|offer from|asked|interview(?:ed|s|ing)?)\b"
 )
 # Verbs and nouns that carry next to nothing: one more of them makes no other fact.
-LIGHT_WORDS = "have follow diet number year person thing way time place hold keep be able around use own type plan schedule set due".split()
+LIGHT_WORDS = "have follow diet number year person thing way time place hold keep be able around use own type plan schedule set due held".split()
 # Idioms and the one word that they stand for here.
 PHRASES = {
     r"\bgets? up\b": "wakes",
@@ -103,6 +103,7 @@ PHRASES = {
     r"\btakes the (train|bus|tram|metro|subway|ferry) to work\b": r"commutes by \1",
     r"\b(?:is|are) (?:unable|not able) to\b": "cannot",
     r"\bwould like to\b": "wants to",
+    r"\bfor an? (hour|day|week|month|year|minute)\b": r"for 1 \1",
     r"\bdoes not like\b": "dislikes",
     r"\bdoes not enjoy\b": "dislikes",
     r"\bgot (married|divorced|engaged)\b": r"is \1",
@@ -225,6 +226,7 @@ KINDS = tuple(
     knee ankle shoulder elbow wrist hip
     basil cilantro parsley mint dill thyme
     monday tuesday wednesday thursday friday saturday sunday
+    live work study stay
     """.strip().splitlines()
 )
 OPPOSITES = tuple(
@@ -274,7 +276,7 @@ PROFESSIONS = word_set(
     welder mason builder roofer technician administrator sysadmin tester recruiter marketer strategist planner
     coordinator supervisor ceo cto cfo coo founder entrepreneur freelancer contractor auditor actuary trader
     investor coach trainer instructor tutor nanny caregiver midwife optician radiologist cardiologist neurologist
-    paediatrician pediatrician physiotherapist nutritionist dietitian beekeeper brewer winemaker sommelier
+    guide lifeguard paediatrician pediatrician physiotherapist nutritionist dietitian beekeeper brewer winemaker sommelier
     """
 )
 PLACES_OF_PLACES = word_set(
@@ -298,6 +300,11 @@ SINGLE_VALUED = {
     diet
     owner maintainer
     manager boss supervisor line-manager
+    ceo
+    cto
+    cfo
+    president
+    captain
     phone phone-number number mobile mobile-number telephone
     email email-address e-mail mail
     address home-address postal-address street-address
@@ -330,6 +337,8 @@ SINGLE_VALUED = {
     """.strip().splitlines()
     for word in line.split()
 }
+# Attributes whose value is a person: "User's wife is pregnant" names nobody.
+PERSONS = word_set("partner manager landlord doctor dentist owner ceo cto cfo president captain")
 TECHNICAL = (
     r"(?:service|project|component|module|repo|repository|library|pipeline|api|system|team|product|database|cluster|"
     r"app|application|website|site|dashboard|platform|tool|package|job|queue|server|backend|frontend|gateway|feature|"

@@ -188,6 +188,8 @@ def _checked(attribute: str, value: str, clause: str) -> tuple[str, str] | None:
         ):
             return attribute, "omnivore"
         return None
+    if attribute in lexicon.PERSONS and attribute != "owner" and not value[0].isupper():
+        return None
     if attribute == "title":
         return _title(value)
     if attribute == "residence":
