@@ -62,7 +62,7 @@ class Compaction:
         state = self._progress.load(namespace)
         if state is not None and not state.finished:
             return True
-        since = state.cursor if state else 0.0
+        since = math.nextafter(state.cursor, math.inf) if state else 0.0
         return self._records.count_written_since(tenant_filter(namespace), since) > 0
 
     def slice(self, namespace: str | None, token: str, *, seconds: float) -> bool:

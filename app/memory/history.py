@@ -89,7 +89,7 @@ class History:
         """Undo one change of the log, on all memories that it touched. Raises Conflict when one changed since."""
         ids = [str(i) for i in event["ids"]]
         if event["kind"] == "created":
-            gone = [Change(scope, i, history=False, event={**event, "kind": "uncreated"}) for i in ids]
+            gone = [Change(scope, i, history=False, event={**event, "kind": "undone"}) for i in ids]
             self._changes.apply(scope, gone, at=utc_now())
             return
         restored = {"kind": "restored", "reason": f"undid: {event['kind']}", "actor": "client", "at": utc_now(),
@@ -97,6 +97,25 @@ class History:
         blocker = self._changes.undo(scope, ids, sequence, restored)
         if blocker is not None:
             raise Conflict(f"Memory {blocker} was changed after that; undo its later changes first")
+
+    def rewind(self, scope: Scope, sequence: int) -> int:
+        """Undo everything that happened to a user's memories after change `sequence`, newest first; how many changes.
+
+        As far as the log and the versions reach back. What was restored meanwhile counts as not having happened.
+        """
+        events = [(number, event) for number, event in self._changes.log(scope, limit=0) if number > sequence]
+        touched = {str(i) for _number, event in events for i in event["ids"]}
+        made = [(number, event) for number, event in events if event["kind"] == "created"]
+        undone = 0
+        while True:
+            tops = [v[-1] for v in (self._changes.versions(scope, i) for i in sorted(touched)) if v]
+            left = [(v.sequence, v.event) for v in tops if v.sequence > sequence] + made
+            if not left:
+                return undone
+            number, event = max(left, key=lambda change: change[0])
+            self.undo(scope, number, event)
+            made = [change for change in made if change != (number, event)]
+            undone += 1
 
     # ------------------------------------------------------------------------------------------------------------
 

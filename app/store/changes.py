@@ -111,14 +111,12 @@ class ChangeRepository:
         for change in changes:
             names += [keys.record(scope, change.memory_id), keys.versions(scope, change.memory_id)]
             args += _change_args(change)
-        pipeline = self._client.pipeline(transaction=False)
         if scope.namespace not in self._known_namespaces:
-            pipeline.sadd(keys.NAMESPACES, keys.encode(scope.namespace))
-        self._apply(keys=names, args=args, client=pipeline)
-        reply = pipeline.execute()[-1]
+            self._client.sadd(keys.NAMESPACES, keys.encode(scope.namespace))
+            self._known_namespaces.add(scope.namespace)
+        reply = self._apply(keys=names, args=args)
         if reply[0] != b"ok":
             return None
-        self._known_namespaces.add(scope.namespace)
         flat = reply[2]
         outcomes = ((s.decode(), keys.decode(i.decode()) or "") for s, i in zip(flat[::2], flat[1::2], strict=True))
         return Applied(int(reply[1]), tuple(outcomes))
@@ -137,7 +135,7 @@ class ChangeRepository:
         return [_version(raw) for raw in self._client.lrange(keys.versions(scope, memory_id), 0, -1)]
 
     def log(self, scope: Scope, *, limit: int = 1_000) -> list[tuple[int, dict[str, Any]]]:
-        """The newest changes of a scope, oldest first: (sequence, event)."""
+        """The newest changes of a scope (0: all that are kept), oldest first: (sequence, event)."""
         entries = (unpacked(raw) for raw in self._client.lrange(keys.change_log(scope), -limit, -1))
         return [(int(sequence), codec.loads(event)) for sequence, event in entries]
 

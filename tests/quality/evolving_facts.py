@@ -178,9 +178,8 @@ def _ask(engine: Container, namespace: str, subject: Subject, staying: set[str],
 
 def main() -> int:
     """Print the figures."""
-    from migrations import runner
-
     from app.config import Settings
+    from migrations import runner
     from tests.support.redis_server import session_redis
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
