@@ -171,7 +171,7 @@ class TenantKeys:
         Raises InvalidRequest on anything that is no export, belongs to another namespace (unless `any_namespace`), or
         ends early.
         """
-        rows = (orjson.loads(line) for line in lines if line.strip())
+        rows = (_row(line) for line in lines if line.strip())
         header = next(rows, None)
         if not isinstance(header, dict) or header.get("format") != FORMAT or header.get("version") != VERSION:
             raise InvalidRequest(f"the first line should be the header of an export ({FORMAT}, version {VERSION})")
@@ -214,6 +214,16 @@ class TenantKeys:
                     pipeline.zadd(keys.outbox(namespace), {member: time.time()})
                     pipeline.zadd(keys.DUE_TENANTS, {keys.encode(namespace): time.time()}, lt=True)
             pipeline.execute()
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"a line of the export is no JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise InvalidRequest("a line of the export is no JSON object")
+    return row
 
 
 def _parts(key: bytes) -> list[str]:

@@ -19,7 +19,6 @@ from app.memory.dedup.slots import Slot
 from app.memory.identity import normalised
 from app.memory.models import Memory, MemoryType
 
-
 SAME_WORDS = "the same words"
 
 
