@@ -52,6 +52,15 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port of the REST API.")
     flower_port: int = Field(0, ge=0, le=65535, description="Port of Flower; 0 takes a free one.")
     flower_basic_auth: OptionalStr = Field(None, description="`user:password` for Flower; unset: one is generated.")
+    mcp_host: str = Field("127.0.0.1", description="Bind address of the MCP server.")
+    mcp_port: int = Field(
+        9000,
+        ge=0,
+        le=65535,
+        description="Port of the MCP server; unless set, a free one if that is taken.",
+    )
+    default_mcp_namespace: OptionalStr = Field(None, description="Namespace of MCP calls that name none.")
+    default_mcp_user_id: OptionalStr = Field(None, description="User of MCP calls that name none.")
     web_threads: int = Field(16, ge=1, description="Threads of one gunicorn worker.")
     web_workers: int = Field(1, ge=1, description="gunicorn worker processes.")
     worker_concurrency: int = Field(2, ge=1, description="Child processes of one Celery worker.")

@@ -18,6 +18,7 @@ from app.memory.extraction.base import Extractor
 from app.memory.history import History
 from app.memory.lifecycle import Lifecycle
 from app.memory.long_term import LongTermMemory
+from app.memory.profile import Profiles
 from app.memory.promotion import Promotion
 from app.memory.prompt import PromptHydration
 from app.memory.query_embedding import QueryEmbedder
@@ -182,7 +183,7 @@ class Container:
     @cached_property
     def working_memory(self) -> WorkingMemory:
         """Sessions."""
-        return WorkingMemory(self.sessions, self.settings)
+        return WorkingMemory(self.sessions, self.records, self.settings)
 
     @cached_property
     def long_term_memory(self) -> LongTermMemory:
@@ -263,6 +264,11 @@ class Container:
             lambda: self.generator,
             self.settings,
         )
+
+    @cached_property
+    def profiles(self) -> Profiles:
+        """Users at a glance."""
+        return Profiles(self.search, self.summary_views, self.working_memory)
 
     @cached_property
     def promotion(self) -> Promotion:

@@ -5,8 +5,12 @@ Few processes with many threads: requests wait on Redis, and every process has i
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 from typing import Any
+
+from gunicorn import util
 
 from app.config import get_settings
 
@@ -24,6 +28,8 @@ graceful_timeout = 30
 keepalive = 75
 # Threads would lose their connections to a recycled worker; leaks are to be found, not hidden.
 max_requests = 0
+# A delete names its ids in the query: up to a megabyte of them (the default is 4 kB).
+limit_request_line = 0
 # On a disk, the heartbeat file can block a worker for seconds.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
 accesslog = None
@@ -38,3 +44,16 @@ def post_worker_init(worker: Any) -> None:
     from app.container import container
 
     container().warm_queries()
+
+
+def answer_in_json(client: socket.socket, status: int, reason: str, message: str) -> None:
+    """Answer what is no proper HTTP request as all other errors are answered: JSON with a `detail`, not HTML."""
+    body = json.dumps({"detail": message or reason}).encode()
+    head = (
+        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    util.write_nonblock(client, head.encode("latin-1") + body)
+
+
+util.write_error = answer_in_json

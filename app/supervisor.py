@@ -20,7 +20,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -36,7 +36,7 @@ from app.store.embedded import EmbeddedRedis
 
 READY_TIMEOUT_SECONDS = 180.0
 # Without it the platform still works.
-OPTIONAL = {"flower"}
+OPTIONAL = {"flower", "mcp"}
 STOP_ORDER = (("web", "beat", "flower", "mcp"), ("worker",))
 
 PROCFILE = Path(__file__).resolve().parents[1] / "Procfile"
@@ -73,13 +73,18 @@ class Stack:
         self._stopping = threading.Event()
         self._hurry = threading.Event()
         self._signals = 0
+        self._reserved: list[socket.socket] = []
         self._follower = LogFollower(self.logs, self._show)
 
     @property
     def base_url(self) -> str:
         """Where the API answers, seen from this machine."""
-        host = "127.0.0.1" if self.settings.host in ("0.0.0.0", "::", "") else self.settings.host  # noqa: S104
-        return f"http://{host}:{self.environment['PORT']}"
+        return _local_url(self.settings.host, self.environment["PORT"])
+
+    @property
+    def mcp_url(self) -> str:
+        """Where the MCP server answers, seen from this machine."""
+        return _local_url(self.settings.mcp_host, self.environment["MCP_PORT"]) + "/mcp"
 
     def run(self, *, with_demo: bool) -> int:
         """Start, serve until a signal (or until the demo is over), stop."""
@@ -121,6 +126,7 @@ class Stack:
         port = _take_port(settings.host, settings.port, "PORT")
         # Flower shows what the platform does: it listens on this machine only and always asks for a password.
         flower_port = _take_port("127.0.0.1", settings.flower_port, "FLOWER_PORT")
+        mcp_port = self._take_mcp_port()
         flower_auth = settings.flower_basic_auth or f"admin:{secrets.token_urlsafe(12)}"
         self.environment |= {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -131,6 +137,8 @@ class Stack:
             "DATA_DIR": str(self.data_dir),
             "HOST": settings.host,
             "PORT": str(port),
+            "MCP_HOST": settings.mcp_host,
+            "MCP_PORT": str(mcp_port),
             "FLOWER_PORT": str(flower_port),
             "FLOWER_BASIC_AUTH": flower_auth,
             "WORKER_CONCURRENCY": str(settings.worker_concurrency),
@@ -138,6 +146,19 @@ class Stack:
         }
         if settings.redis_url:
             self.environment["REDIS_URL"] = settings.redis_url
+
+    def _take_mcp_port(self) -> int:
+        """The port of the setting; when nobody chose it and it is taken, a free one: stacks run side by side."""
+        host, port = self.settings.mcp_host, self.settings.mcp_port
+        if "mcp_port" in self.settings.model_fields_set:
+            return _take_port(host, port, "MCP_PORT")
+        # Two stacks that start at once both find the port free: the one that holds its mark has it.
+        mark = _mark(port)
+        if mark is not None:
+            self._reserved.append(mark)
+            with suppress(StackFailed):
+                return _take_port(host, port, "MCP_PORT")
+        return _take_port(host, 0, "MCP_PORT")
 
     def _start(self) -> None:
         commands = read_procfile(PROCFILE)
@@ -189,6 +210,7 @@ class Stack:
         rows = [
             ("API", self.base_url),
             ("API docs", docs),
+            ("MCP", self.mcp_url),
             ("Flower", f"http://127.0.0.1:{self.environment['FLOWER_PORT']}  user {user}, password {password}"),
             ("Redis", _without_password(self.environment["REDIS_URL"])),
             ("Logs", str(self.logs)),
@@ -219,7 +241,8 @@ class Stack:
 
     def _watch(self) -> None:
         assert self.processes is not None
-        if self.redis is not None and self.redis.owned and not self.redis.alive():
+        # Also one that a `agent-memory mcp` of the same directory had started: it ends with its owner.
+        if self.redis is not None and not self.redis.alive():
             self._restart_redis()
         self.processes.watch()
 
@@ -269,6 +292,8 @@ class Stack:
         self._follower.stop()
         if self.redis is not None:
             self.redis.stop()
+        for mark in self._reserved:
+            mark.close()
 
     def _show(self, name: str, line: str) -> None:
         if not self._stopping.is_set():  # what processes say while they are being stopped is no news
@@ -277,6 +302,21 @@ class Stack:
 
 def _warn(message: str) -> None:
     console.print(f"[yellow]{escape(message)}[/]", soft_wrap=True)
+
+
+def _local_url(host: str, port: str) -> str:
+    return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::', '') else host}:{port}"  # noqa: S104
+
+
+def _mark(port: int) -> socket.socket | None:
+    """A datagram socket on the same number, as a lock that ends with us; None when somebody holds it."""
+    mark = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        mark.bind(("127.0.0.1", port))
+    except OSError:
+        mark.close()
+        return None
+    return mark
 
 
 def _take_port(host: str, port: int, setting: str) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Flask
-from flask_smorest import Api
 from werkzeug.routing import PathConverter
 
-import app as package
 from app.api import health, long_term_memory, prompt, summary_views, tasks, user_data, working_memory
 from app.api.errors import register_error_handlers
+from app.api.openapi import WireApi, explorer
 from app.api.wire import OrjsonProvider
 from app.config import Settings
 
@@ -20,11 +21,22 @@ class AnyPath(PathConverter):
     regex = r"[\s\S]+?"
 
 
-class WireApi(Api):
-    """flask-smorest without its own error answers: `errors.py` has them all."""
+class OneSlashForm:
+    """Serves both slash forms of every path: a slash at the end means nothing.
 
-    def _register_error_handlers(self) -> None:
-        """Leave errors to `register_error_handlers`."""
+    One that belongs to an id comes encoded, as `%2F`.
+    """
+
+    def __init__(self, wsgi: Any) -> None:
+        self._wsgi = wsgi
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Pass the request on with its path in the form without the slash."""
+        path = environ.get("PATH_INFO", "")
+        sent = environ.get("RAW_URI") or environ.get("REQUEST_URI") or path
+        if len(path) > 1 and path.endswith("/") and sent.partition("?")[0].endswith("/"):
+            environ["PATH_INFO"] = path[:-1]
+        return self._wsgi(environ, start_response)
 
 
 def build(settings: Settings) -> Flask:
@@ -33,12 +45,8 @@ def build(settings: Settings) -> Flask:
     flask.config.update(
         SETTINGS=settings,
         MAX_CONTENT_LENGTH=settings.max_request_bytes,
-        API_TITLE="Agent memory",
-        API_VERSION=package.__version__,
-        OPENAPI_VERSION="3.1.0",
-        OPENAPI_URL_PREFIX="/",
-        OPENAPI_JSON_PATH="openapi.json",
         PROPAGATE_EXCEPTIONS=False,
+        PROVIDE_AUTOMATIC_OPTIONS=False,
     )
     flask.json = OrjsonProvider(flask)
     flask.url_map.strict_slashes = False
@@ -49,5 +57,6 @@ def build(settings: Settings) -> Flask:
     api = WireApi(flask)
     for module in (health, working_memory, long_term_memory, prompt, summary_views, tasks, user_data):
         api.register_blueprint(module.bp)
-    health.register_probes(flask)
+    flask.register_blueprint(explorer())
+    flask.wsgi_app = OneSlashForm(flask.wsgi_app)  # type: ignore[method-assign]
     return flask

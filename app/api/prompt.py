@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.api.resource import blueprint, engine
+from app.api.resource import blueprint, engine, refusals
 from app.api.schemas.prompt import PromptRequestSchema, PromptSchema
 from app.api.schemas.search import SearchQuerySchema
 from app.memory.errors import InvalidRequest
@@ -15,11 +15,11 @@ bp = blueprint("memory", "/memory", "Prompts hydrated from memory")
 
 
 @bp.route("/prompt", methods=["POST"])
-@bp.route("/prompt/", methods=["POST"])
 @bp.arguments(PromptRequestSchema)
 @bp.arguments(SearchQuerySchema, location="query")
 @bp.response(200, PromptSchema)
-def prompt(body: dict[str, Any], query: dict[str, Any]) -> Any:
+@bp.doc(responses=refusals({400: "Neither a session nor a search is given, or options contradict each other"}))
+def hydrate_prompt(body: dict[str, Any], query: dict[str, Any]) -> Any:
     """Compose a prompt: summary, messages, related memories, the query."""
     search = body.get("long_term_search")
     if search and not engine().settings.long_term_memory:

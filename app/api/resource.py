@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import flask
 from flask_smorest import Blueprint
 
 from app.api.wire import WireParser
@@ -11,9 +12,22 @@ from app.container import Container, container
 
 
 class WireBlueprint(Blueprint):
-    """A blueprint whose bodies and queries are read as the contract says."""
+    """A blueprint whose bodies and queries are read as the contract says; operations are named after their views."""
 
     ARGUMENTS_PARSER = WireParser()
+
+    def add_url_rule(self, rule: str, endpoint: str | None = None, view_func: Any = None, **options: Any) -> None:
+        """Add a route; one that is documented with a slash at its end is served without it (see `OneSlashForm`)."""
+        super().add_url_rule(rule, endpoint, view_func, **options)
+        if rule.endswith("/"):
+            served = f"{endpoint or view_func.__name__}_served"
+            flask.Blueprint.add_url_rule(self, rule.removesuffix("/"), served, view_func, methods=options["methods"])
+
+    def _store_endpoint_docs(self, endpoint: str, obj: Any, parameters: Any, tags: Any, **options: Any) -> None:
+        super()._store_endpoint_docs(endpoint, obj, parameters, tags, **options)
+        for method, doc in self._docs[endpoint].items():
+            if method != "parameters":
+                doc.setdefault("manual_doc", {})["operationId"] = obj.__name__
 
 
 def blueprint(name: str, prefix: str, description: str) -> WireBlueprint:
@@ -26,14 +40,12 @@ def engine() -> Container:
     return container()
 
 
-def responses(*codes: int) -> dict[str, Any]:
-    """Documentation of error answers."""
-    texts = {
-        400: "Not allowed",
-        404: "Not found",
-        409: "Ambiguous",
-        412: "Lost a race",
-        422: "Invalid",
-        503: "Try later",
-    }
-    return {str(code): {"description": texts[code]} for code in codes}
+def refusals(texts: dict[int, str]) -> dict[int, Any]:
+    """For `bp.doc(responses=…)`: the errors of one operation that not all have, and when they come."""
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}
+    return {code: {"description": text, "content": content} for code, text in texts.items()}
+
+
+def links(to: dict[str, dict[str, str]]) -> dict[int, Any]:
+    """For `bp.doc(responses=…)`: what can be called next, with which parts of the answer (operation → parameters)."""
+    return {200: {"links": {name: {"operationId": name, "parameters": given} for name, given in to.items()}}}

@@ -6,20 +6,20 @@ from typing import Any
 
 import marshmallow as ma
 
-from app.api.resource import blueprint, engine
-from app.api.schemas.base import WireSchema
+from app.api.resource import blueprint, engine, refusals
+from app.api.schemas.base import AnswerSchema
 from app.memory.errors import NotFound
 from app.memory.models import TaskRecord
 
 bp = blueprint("tasks", "/tasks", "State of background work")
 
 
-class TaskSchema(WireSchema):
-    """The state of one piece of background work."""
+class TaskSchema(AnswerSchema):
+    """The state of one piece of background work, and details that depend on its kind."""
 
     id = ma.fields.String()
-    type = ma.fields.String()
-    status = ma.fields.String(metadata={"description": "pending, running, success or failed"})
+    type = ma.fields.String(metadata={"description": "What kind of work", "example": "summary_view_full_run"})
+    status = ma.fields.String(validate=ma.validate.OneOf(["pending", "running", "success", "failed"]))
     view_id = ma.fields.String(allow_none=True)
     created_at = ma.fields.DateTime()
     started_at = ma.fields.DateTime(allow_none=True)
@@ -43,6 +43,7 @@ class TaskSchema(WireSchema):
 
 @bp.route("/<path:task_id>", methods=["GET"])
 @bp.response(200, TaskSchema)
+@bp.doc(responses=refusals({404: "There is no such task (any more)"}))
 def get_task(task_id: str) -> Any:
     """Get the state of background work; kept for seven days."""
     task = engine().tasks.get(task_id)

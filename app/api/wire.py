@@ -75,19 +75,19 @@ def read_json(request: Request) -> Any:
     return value
 
 
-def _problems(messages: Any, loc: list[Any], given: Any) -> list[dict[str, Any]]:
+def flat_problems(messages: Any, loc: list[Any], given: Any) -> list[dict[str, Any]]:
     """Marshmallow's nested messages as a flat list with locations."""
     if isinstance(messages, dict):
         found = []
         for key, inner in messages.items():
             if key == "_schema":
-                found += _problems(inner, loc, given)
+                found += flat_problems(inner, loc, given)
                 continue
             try:
                 child = given[key]
             except (KeyError, IndexError, TypeError):
                 child = None
-            found += _problems(inner, [*loc, key], child)
+            found += flat_problems(inner, [*loc, key], child)
         return found
     return [
         problem("missing" if text == REQUIRED else "value_error", loc, text, given)
@@ -119,7 +119,7 @@ class WireParser(FlaskParser):
         for location, messages in (error.messages if isinstance(error.messages, dict) else {}).items():
             where = _LOCATIONS.get(location, location)
             given = g.get("body") if where == "body" else None
-            problems += _problems(messages, [where], given)
+            problems += flat_problems(messages, [where], given)
         raise ValidationFailed(problems)
 
 

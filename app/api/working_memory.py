@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
-from flask import g, request
+from flask import g
 
-from app.api.resource import blueprint, engine
+from app.api.resource import blueprint, engine, links, refusals
 from app.api.schemas.base import AckSchema
 from app.api.schemas.working import (
+    AppendedSchema,
     AppendSchema,
     GetSessionQuerySchema,
     ListSessionsQuerySchema,
+    RevisionHeaderSchema,
     ScopeQuerySchema,
     SessionListSchema,
     WindowQuerySchema,
     WorkingMemorySchema,
+    WorkingMemoryUpdateSchema,
 )
 from app.memory.errors import PreconditionFailed, ValidationFailed
 from app.memory.models import Scope, Session, SessionRef, utc_now
@@ -25,6 +29,12 @@ from app.memory.working import Window
 
 bp = blueprint("working-memory", "/working-memory", "Working memory: one document per session")
 MAX_ID_CHARS = 255
+_ETAG = {"ETag": {"schema": {"type": "string"}, "description": "The stored revision, for If-Match"}}
+_WARNING = {
+    "X-Deprecation-Warning": {"schema": {"type": "string"}, "description": "Some messages came without created_at"}
+}
+_REVISION = re.compile(r'(?:W/)?"?([0-9]{1,18})"?')
+_SESSION = {"session_id": "$response.body#/session_id"}
 
 
 def _ref(session_id: str, values: dict[str, Any]) -> SessionRef:
@@ -40,22 +50,21 @@ def _window(query: dict[str, Any]) -> Window:
     return Window(query.get("model_name"), query.get("context_window_max"))
 
 
-def _expected_revision() -> int | None:
-    """The revision named by `If-Match`, if any."""
-    header = request.headers.get("If-Match", "").strip()
+def _expected_revision(header: str) -> int | None:
+    """The revision named by an `If-Match`, if any."""
+    header = header.strip()
     if not header or header == "*":
         return None
-    value = header.removeprefix("W/").strip('"')
-    if not value.isdigit():
-        raise PreconditionFailed(f"If-Match {header} names no revision of this session")
-    return int(value)
+    named = _REVISION.fullmatch(header)
+    if named is None:
+        raise PreconditionFailed("If-Match names no revision of this session")
+    return int(named[1])
 
 
 def _with_etag(stored: tuple[Session, ContextUse]) -> tuple[Any, int, dict[str, str]]:
     return stored, 200, {"ETag": f'"{stored[0].revision}"'}
 
 
-@bp.route("", methods=["GET"])
 @bp.route("/", methods=["GET"])
 @bp.arguments(ListSessionsQuerySchema, location="query")
 @bp.response(200, SessionListSchema)
@@ -69,18 +78,18 @@ def list_sessions(query: dict[str, Any]) -> Any:
 
 @bp.route("/<path:session_id>/messages", methods=["POST"])
 @bp.arguments(AppendSchema)
-@bp.arguments(WindowQuerySchema, location="query")
-@bp.response(200, AckSchema)
-def append_messages(body: dict[str, Any], _query: dict[str, Any], session_id: str) -> Any:
+@bp.response(200, AppendedSchema, headers=_ETAG)
+@bp.doc(responses=refusals({400: "A message is blank, or the session has too many"}))
+def append_messages(body: dict[str, Any], session_id: str) -> Any:
     """Add messages at the end of a session; safe under concurrent writers (additive to the contract)."""
     stored = engine().working_memory.append(_ref(session_id, body), body["messages"])
-    answer = {"status": "ok", "session_id": session_id, "message_ids": [m.id for m in stored.messages]}
-    return answer, 200, {"ETag": f'"{stored.revision}"'}
+    return stored, 200, {"ETag": f'"{stored.revision}"'}
 
 
 @bp.route("/<path:session_id>", methods=["GET"])
 @bp.arguments(GetSessionQuerySchema, location="query")
-@bp.response(200, WorkingMemorySchema)
+@bp.response(200, WorkingMemorySchema, headers=_ETAG)
+@bp.doc(responses=refusals({404: "There is no such session, or several and the scope does not say which"}))
 def get_session(query: dict[str, Any], session_id: str) -> Any:
     """Get a session, cut to the caller's context window if one is named."""
     session, use = engine().working_memory.get(
@@ -91,10 +100,13 @@ def get_session(query: dict[str, Any], session_id: str) -> Any:
 
 
 @bp.route("/<path:session_id>", methods=["PUT"])
-@bp.arguments(WorkingMemorySchema)
+@bp.arguments(WorkingMemoryUpdateSchema)
 @bp.arguments(WindowQuerySchema, location="query")
-@bp.response(200, WorkingMemorySchema)
-def put_session(body: dict[str, Any], query: dict[str, Any], session_id: str) -> Any:
+@bp.arguments(RevisionHeaderSchema, location="headers")
+@bp.response(200, WorkingMemorySchema, headers={**_ETAG, **_WARNING})
+@bp.doc(responses=refusals({400: "A message is blank", 412: "The session is at another revision than If-Match says"}))
+@bp.doc(responses=links({"get_session": _SESSION, "append_messages": _SESSION, "delete_session": _SESSION}))
+def put_session(body: dict[str, Any], query: dict[str, Any], headers: dict[str, Any], session_id: str) -> Any:
     """Replace a session; its conversation is distilled in the background."""
     now = utc_now()
     session = Session(
@@ -110,14 +122,16 @@ def put_session(body: dict[str, Any], query: dict[str, Any], session_id: str) ->
         updated_at=now,
         last_accessed=body.get("last_accessed") or now,
     )
-    stored = engine().working_memory.put(session, _window(query), expected_revision=_expected_revision())
-    answer, status, headers = _with_etag(stored)
+    stored = engine().working_memory.put(
+        session, _window(query), expected_revision=_expected_revision(headers.get("if_match", ""))
+    )
+    answer, status, more = _with_etag(stored)
     if g.get("undated_messages"):
-        headers["X-Deprecation-Warning"] = (
+        more["X-Deprecation-Warning"] = (
             f"{g.undated_messages} message(s) came without created_at; the server's time was used. "
             "Send created_at: relative dates are counted from it."
         )
-    return answer, status, headers
+    return answer, status, more
 
 
 @bp.route("/<path:session_id>", methods=["DELETE"])

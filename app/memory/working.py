@@ -9,10 +9,15 @@ from datetime import datetime
 
 from app.config import Settings
 from app.memory.errors import NotFound
+from app.memory.filters import MemoryFilter, TagFilter
 from app.memory.identity import new_id
-from app.memory.models import Memory, Message, Session, SessionRef
+from app.memory.models import Memory, MemoryType, Message, Session, SessionRef
 from app.memory.windows import ContextUse, context_use, fit, most_recent, window_of
+from app.store.records import RecordRepository
 from app.store.sessions import SessionRepository
+
+# How much of a session that is gone is rebuilt when the client names no limit.
+REBUILT_MESSAGES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +31,9 @@ class Window:
 class WorkingMemory:
     """Sessions: stored whole, promoted in the background, read within the caller's window."""
 
-    def __init__(self, sessions: SessionRepository, settings: Settings) -> None:
+    def __init__(self, sessions: SessionRepository, records: RecordRepository, settings: Settings) -> None:
         self._sessions = sessions
+        self._records = records
         self._settings = settings
 
     def put(
@@ -51,10 +57,13 @@ class WorkingMemory:
         """A session, cut to the newest messages that fit the caller's window; nothing stored changes.
 
         Where namespace or user id are not given, the only session with that id in the given part of the scope is
-        meant. Raises NotFound.
+        meant. Where every message is kept as a memory too, a session that is gone is rebuilt from those. Raises
+        NotFound.
         """
         scope = ref.scope
         session = self._sessions.get(ref, exact=scope.namespace is not None and scope.user_id is not None)
+        if session is None and self._settings.index_all_messages_in_long_term_memory:
+            session = self._rebuilt(ref, recent_messages_limit)
         if session is None:
             raise NotFound(f"Session {ref.session_id} not found")
         messages = most_recent(session.messages, recent_messages_limit)
@@ -86,6 +95,31 @@ class WorkingMemory:
             expected_revision=expected_revision,
         )
 
+    def _rebuilt(self, ref: SessionRef, recent_messages_limit: int | None) -> Session | None:
+        """A session from its newest messages in long-term memory (wire contract 2.7); nothing is stored.
+
+        None when there are no such messages, or when several tenants have some and the scope does not say which.
+        """
+        condition = MemoryFilter().also("session_id", TagFilter(eq=ref.session_id))
+        condition = condition.also("memory_type", TagFilter(eq=MemoryType.MESSAGE))
+        for name, value in (("namespace", ref.scope.namespace), ("user_id", ref.scope.user_id)):
+            if value is not None:
+                condition = condition.also(name, TagFilter(eq=value))
+        limit = recent_messages_limit if recent_messages_limit and recent_messages_limit > 0 else REBUILT_MESSAGES
+        keys, _total = self._records.list_page(condition, offset=0, limit=limit)
+        kept = [memory for memory in self._records.read(keys) if memory is not None]
+        if len({memory.scope for memory in kept}) != 1:
+            return None
+        messages = tuple(_said(memory) for memory in sorted(kept, key=lambda m: (m.created_at, m.id)))
+        return Session(
+            ref=SessionRef(kept[0].scope, ref.session_id),
+            messages=messages,
+            context="",
+            created_at=messages[0].created_at,
+            updated_at=messages[-1].created_at,
+            last_accessed=messages[-1].created_at,
+        )
+
     def _with_ids(self, session: Session) -> Session:
         """Give ids to items that came without one, the same as last time where the words are the same.
 
@@ -115,6 +149,14 @@ class WorkingMemory:
 
     def _use(self, messages: Sequence[Message], window: Window) -> ContextUse:
         return context_use(messages, self._window(window), self._settings.summarization_threshold)
+
+
+def _said(memory: Memory) -> Message:
+    """The message that a memory of type `message` was made of: its text is `role: content`."""
+    spoken, colon, rest = memory.text.partition(": ")
+    role = str(memory.metadata.get("role") or (spoken.lower() if colon else "user"))
+    content = rest if spoken.lower() == role.lower() else memory.text
+    return Message(memory.id, role, content, memory.created_at, persisted_at=memory.persisted_at, extracted=True)
 
 
 def _identified(message: Message, same: list[tuple[str, datetime]]) -> Message:

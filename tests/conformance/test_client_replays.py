@@ -13,6 +13,7 @@ import pytest
 from tests.support.api import Api
 from tests.support.builders import Json, a_memory, unique
 from tests.support.shapes import check_hit, check_record, check_session, check_task
+from tests.support.waiting import wait_until
 
 
 def java_instant() -> str:
@@ -152,6 +153,52 @@ def test_typescript_summary_views(ts: TypeScript, api: Api):
     assert ts("GET", f"/v1/summary-views/{view['id']}").status_code == 404
 
 
+def test_typescript_bulk_create_sends_chunks_of_fifty(ts: TypeScript, api: Api):
+    records = [{"id": unique("bulk"), "text": f"User owns {n} books"} for n in range(60)]
+    for chunk in (records[:50], records[50:]):
+        ok(ts("POST", "/v1/long-term-memory/", {"memories": chunk}, namespace=api.namespace))
+    api.wait_for_memories(60)
+
+
+def test_typescript_search_with_every_option(ts: TypeScript, api: Api):
+    api.create(a_memory("User likes tea", user_id="u", event_date="2024-01-02T00:00:00Z"))
+    body = {
+        "text": "tea", "namespace": {"eq": api.namespace}, "user_id": {"eq": "u"}, "session_id": {"not_in": ["x"]},
+        "memory_type": {"any": ["semantic", "episodic"]}, "entities": {"none": ["Oslo"]},
+        "extraction_strategy": {"not_eq": "custom"}, "last_accessed": {"gt": "2020-01-01T00:00:00.000Z"},
+        "event_date": {"between": ["2024-01-01T00:00:00.000Z", "2024-01-03T00:00:00.000Z"], "inclusive": "left"},
+        "distance_threshold": 1.5, "limit": 10, "offset": 0, "search_mode": "semantic", "recency_boost": True,
+        "recency_semantic_weight": 0.8, "recency_recency_weight": 0.2, "recency_freshness_weight": 0.6,
+        "recency_novelty_weight": 0.4, "recency_half_life_last_access_days": 7, "recency_half_life_created_days": 30,
+        "server_side_recency": True,
+    }  # fmt: skip
+    assert ok(ts("POST", "/v1/long-term-memory/search", body))["total"] == 1
+
+
+def test_typescript_hydrates_a_prompt_from_session_and_search(ts: TypeScript, api: Api):
+    api.create("User likes tea")
+    session = {"session_id": unique("s"), "namespace": api.namespace, "model_name": "gpt-4o"}
+    body = {"query": "tea?", "session": session, "long_term_search": {"namespace": {"eq": api.namespace}, "limit": 3}}
+    hydrated = ok(ts("POST", "/v1/memory/prompt", body))
+    assert [m["text"] for m in hydrated["long_term_memories"]] == ["User likes tea"]
+
+
+def test_typescript_null_for_what_is_not_there_needs_a_404(ts: TypeScript):
+    for path in ("/v1/working-memory/", "/v1/long-term-memory/", "/v1/summary-views/", "/v1/tasks/"):
+        assert ts("GET", path + unique("none")).status_code == 404
+
+
+def test_typescript_deletes_many_ids_in_one_query(ts: TypeScript, api: Api):
+    """A request line of 16 kB: longer than servers take by default."""
+    ids = [unique("many-ids-in-one-query") for _ in range(300)]
+    api.create(*[{"id": memory_id, "text": f"fact {n}"} for n, memory_id in enumerate(ids)])
+    api.wait_for_memories(100)
+    wait_until(lambda: api.search()["total"] == 300, message="all are indexed")
+    query = [("memory_ids", memory_id) for memory_id in ids]
+    answer = api.http.delete("/v1/long-term-memory", params=query, headers=TypeScript.HEADERS)
+    assert ok(answer) == {"status": "ok, deleted 300 memories"}
+
+
 # -- Java ------------------------------------------------------------------------------------------------------------
 
 
@@ -278,3 +325,91 @@ def test_java_promotes_by_get_and_create(java: Java, api: Api):
     api.wait_for_memories(1)
     api.wait_until_promoted(session_id, namespace=api.namespace, user_id="u")
     assert [m["user_id"] for m in api.memories()] == ["u"]
+
+
+def test_java_helpers_get_change_and_put_the_whole_session(java: Java, namespace):
+    """appendMessages, addMemories, setWorkingMemoryData: each reads, changes and puts with the query swapped."""
+    session_id = unique("s")
+    path = f"/v1/working-memory/{session_id}"
+    swapped = {"user_id": namespace, "namespace": "u"}
+    ok(java("PUT", path, java_session(session_id, user_id="u", namespace=namespace), **swapped))
+    document = ok(java("GET", path, user_id="u", namespace=namespace))
+    document["messages"].append(java_message("hi"))
+    document["memories"].append(java_record("User likes tea"))
+    document["data"] = {"step": 1, "nothing": None}
+    # What Jackson does not know is dropped, what it knows is sent back as it was read.
+    for read_only in ("context_percentage_total_used", "context_percentage_until_summarization"):
+        del document[read_only]
+    ok(java("PUT", path, document, **swapped))
+    found = ok(java("GET", path, user_id="u", namespace=namespace))
+    assert [m["content"] for m in found["messages"]] == ["hi"]
+    assert [m["text"] for m in found["memories"]] == ["User likes tea"]
+    assert found["data"] == {"step": 1, "nothing": None}
+    assert found["created_at"] == document["created_at"]
+    assert ok(java("DELETE", path, user_id="u", namespace=namespace)) == {"status": "ok"}
+    assert java("GET", path, user_id="u", namespace=namespace).status_code == 404
+
+
+def test_java_edits_to_null_change_nothing_but_what_is_set(java: Java, api: Api):
+    record = java_record("User likes tea", namespace=api.namespace, topics=["drinks"])
+    ok(java("POST", "/v1/long-term-memory/", {"memories": [record]}))
+    edit = {
+        "text": None, "topics": None, "entities": None, "memory_type": None, "namespace": None, "user_id": None,
+        "session_id": None, "event_date": None, "pinned": True,
+    }  # fmt: skip
+    changed = ok(java("PATCH", f"/v1/long-term-memory/{record['id']}", edit))
+    assert (changed["text"], changed["topics"], changed["pinned"]) == ("User likes tea", ["drinks"], True)
+    assert ok(java("GET", f"/v1/long-term-memory/{record['id']}"))["pinned"] is True
+
+
+def test_java_bulk_create_and_search_all_pages(java: Java, api: Api):
+    records = [java_record(f"User owns {n} books", namespace=api.namespace) for n in range(25)]
+    for begin in range(0, 25, 10):
+        ok(java("POST", "/v1/long-term-memory/", {"memories": records[begin : begin + 10]}))
+    api.wait_for_memories(25)
+    seen: list[str] = []
+    page: list[Json] = [{}] * 10
+    while len(page) == 10:  # the client stops at the first short page
+        body = {"text": "books", "namespace": {"eq": api.namespace}, "limit": 10, "offset": len(seen)}
+        page = ok(java("POST", "/v1/long-term-memory/search", body))["memories"]
+        seen += [m["id"] for m in page]
+    assert sorted(seen) == sorted(r["id"] for r in records)
+
+
+def test_java_summary_views_are_read_back(java: Java):
+    body = {"name": "java", "source": "long_term", "group_by": [], "filters": {}, "time_window_days": 7,
+            "continuous": False, "prompt": None, "model_name": None}  # fmt: skip
+    view = ok(java("POST", "/v1/summary-views", body))
+    try:
+        assert ok(java("GET", f"/v1/summary-views/{view['id']}")) == view
+        assert view in ok(java("GET", "/v1/summary-views"))
+    finally:
+        ok(java("DELETE", f"/v1/summary-views/{view['id']}"))
+    for path in (f"/v1/summary-views/{view['id']}", "/v1/tasks/none"):
+        assert java("GET", path).status_code == 404  # an exception in this client
+
+
+# -- Python 0.14.1, which is not on PyPI ------------------------------------------------------------------------------
+
+
+def test_python_0_14_1_search_sends_the_newer_options(http: httpx.Client, api: Api):
+    api.create(a_memory("User likes tea", extraction_strategy="discrete"))
+    body = {
+        "text": "tea", "search_mode": "hybrid", "hybrid_alpha": 0.5, "text_scorer": "BM25STD",
+        "extraction_strategy": {"startswith": "disc"}, "namespace": {"eq": api.namespace}, "limit": 10, "offset": 0,
+        "recency_boost": True,
+    }  # fmt: skip
+    headers = {"User-Agent": "agent-memory-client/0.14.1", "X-Client-Version": "0.14.1"}
+    query = {"optimize_query": "false"}
+    answer = http.post("/v1/long-term-memory/search", params=query, json=body, headers=headers)
+    hit = ok(answer)["memories"][0]
+    check_hit(hit)
+    assert hit["score_type"] == "hybrid"
+
+
+def test_python_0_14_1_forget_always_sends_dry_run(http: httpx.Client, api: Api):
+    api.create(a_memory("old", created_at="2020-01-01T00:00:00Z"))
+    query = {"dry_run": "false", "limit": "1000", "namespace": api.namespace}
+    answer = http.post("/v1/long-term-memory/forget", params=query, json={"policy": {"max_age_days": 30}})
+    assert (ok(answer)["dry_run"], ok(answer)["deleted"]) == (False, 1)
+    assert api.search()["total"] == 0

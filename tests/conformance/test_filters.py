@@ -124,6 +124,28 @@ def test_row_05_the_operator_names_of_the_clients_work_on_the_namespace(one, mar
     assert one.memories(namespace={"not_eq": one.namespace}, **listed) == []
 
 
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ({"any": ["ann", "bob"], "in_": ["bob", "Ann"]}, "be"),
+        ({"none": ["ann"], "not_in": ["bob"]}, "cdf"),
+        ({"ne": "ann", "not_eq": "bob"}, "cdf"),
+        ({"in_": ["ann", "bob"], "not_eq": "bob", "startswith": None}, "a"),
+    ],
+)
+def test_row_03_an_operator_under_both_of_its_names_is_two_conditions(one, mark, condition, expected):
+    assert found(one, mark, user_id=condition) == expected
+
+
+@pytest.mark.parametrize("moment", [0.00001, -0.00001, "1970-01-01T00:00:00.000001Z", -62135596800000, 253402300799000])
+def test_times_of_any_magnitude_are_compared(one, mark, moment):
+    """Numbers as Python prints them (1e-05) are not all numbers to the index."""
+    assert found(one, mark, created_at={"gte": moment, "lt": "9999-01-01"}) == (
+        "" if moment == 253402300799000 else "abcdef"
+    )
+    assert found(one, mark, created_at={"ne": moment}) == "abcdef"
+
+
 def test_row_04_all_means_all(one, mark):
     assert found(one, mark, topics={"all": ["food", "drink"]}) == "a"
     assert found(one, mark, entities={"all": ["Lisbon", "Oslo"]}) == ""

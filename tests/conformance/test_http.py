@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
+from http.client import HTTPResponse
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -209,3 +212,91 @@ def test_every_time_in_every_answer_ends_with_z(api: Api):
 
 def test_an_unknown_task_is_404_with_a_detail(http):
     assert refusal(http.get("/v1/tasks/nothing"), 404) == "Task nothing not found"
+
+
+@pytest.mark.parametrize("digits", [400, 5_000])
+@pytest.mark.parametrize("name", ["limit", "offset", "recency_boost", "hybrid_alpha"])
+def test_numbers_as_very_long_strings_are_refused(http, name, digits):
+    """Python refuses to read more than 4,300 digits, with an error of its own."""
+    assert problems(http.post("/v1/long-term-memory/search", json={name: "9" * digits}))
+
+
+def test_a_time_as_a_very_long_number_is_refused(http):
+    for given in ("9" * 400, "9" * 5_000, 1e308, "1e400"):
+        answer = http.put(f"/v1/working-memory/{unique('s')}", json={"created_at": given})
+        assert problems(answer)[0]["loc"] == ["body", "created_at"]
+
+
+@pytest.mark.parametrize("offset", [10**9, 2**31, 2**53])
+def test_pages_far_beyond_the_end_are_empty(http, namespace, offset):
+    for text in (None, "tea"):
+        body = {"namespace": {"eq": namespace}, "offset": offset, "text": text}
+        answer = http.post("/v1/long-term-memory/search", json=body)
+        assert (answer.status_code, answer.json()["memories"]) == (200, [])
+    answer = http.get("/v1/working-memory/", params={"namespace": namespace, "offset": offset})
+    assert (answer.status_code, answer.json()["sessions"]) == (200, [])
+
+
+def test_duplicate_keys_mean_the_last_one(http):
+    content = b'{"context": "one", "context": "two"}'
+    answer = http.put(
+        f"/v1/working-memory/{unique('s')}", content=content, headers={"content-type": "application/json"}
+    )
+    assert answer.json()["context"] == "two"
+
+
+def test_ten_thousand_messages_are_stored_and_more_are_refused(http, namespace):
+    path = f"/v1/working-memory/{unique('s')}"
+    messages = [
+        {"id": str(n), "role": "user", "content": "x", "created_at": "2024-01-01", "discrete_memory_extracted": "t"}
+        for n in range(10_001)
+    ]
+    answer = http.put(path, json={"namespace": namespace, "messages": messages})
+    assert "MAX_SESSION_MESSAGES" in problems(answer)[0]["msg"]
+    answer = http.put(path, json={"namespace": namespace, "messages": messages[:10_000]})
+    assert answer.status_code == 200
+    assert len(answer.json()["messages"]) == 10_000
+    more = {"namespace": namespace, "messages": messages[10_000:]}
+    assert "10000" in refusal(http.post(f"{path}/messages", json=more), 400)
+
+
+@pytest.mark.parametrize("kind", ["id", "user_id", "namespace", "session_id"])
+def test_names_of_scopes_with_any_character_stay_apart(http, namespace, kind):
+    """Control characters, emoji and right-to-left marks are part of a name, not noise."""
+    names = ["a", "a\u200f", "a\u202e", "a\u0000", "a\n", "a\u0301", "\u00e1", "a\U0001f600", "\u0627", "a\ufeff"]
+    records = [
+        {"id": unique("m"), "text": f"fact {n}", "namespace": namespace, "topics": [namespace], kind: namespace + name}
+        for n, name in enumerate(names)
+    ]
+    answer = http.post("/v1/long-term-memory/", json={"memories": records, "deduplicate": False})
+    assert answer.status_code == 200, answer.text
+    if kind == "id":
+        for record in records:
+            query = {"memory_ids": record["id"]}
+            assert http.delete("/v1/long-term-memory", params=query).json()["status"] == "ok, deleted 1 memories"
+        return
+    for record in records:
+        body = {"topics": {"any": [namespace]}, kind: {"eq": record[kind]}}
+        found = http.post("/v1/long-term-memory/search", json=body).json()["memories"]
+        assert [m["text"] for m in found] == [record["text"]]
+        assert found[0][kind] == record[kind]
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"NONSENSE\r\n\r\n", 400),
+        (b"GET /v1/health HTTP/1.1\r\nHost: x\r\nBad Header: 1\r\n\r\n", 400),
+        (b"GET /v1/health HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 100_000 + b"\r\n\r\n", 431),
+        (b"GET /v1/health HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: nonsense\r\n\r\n", 501),
+    ],
+    ids=["request line", "header name", "header size", "transfer coding"],
+)
+def test_what_is_no_proper_http_is_refused_in_json_too(stack, request_bytes, status):
+    address = urlsplit(stack.base_url)
+    with socket.create_connection((address.hostname, address.port or 80), timeout=10) as connection:
+        connection.sendall(request_bytes)
+        answer = HTTPResponse(connection)
+        answer.begin()
+        assert (answer.status, answer.headers["content-type"]) == (status, "application/json")
+        assert json.loads(answer.read())["detail"]

@@ -558,6 +558,15 @@ def test_if_match_on_a_session_that_does_not_exist_fails(http):
     assert get(http, session_id).status_code == 404
 
 
+@pytest.mark.parametrize("header", ["nonsense", '"1", "2"', "²".encode(), '"-1"', '"' + "9" * 5_000 + '"', '"1.0"'])
+def test_an_if_match_that_names_no_revision_is_a_lost_race(http, header):
+    path = f"/v1/working-memory/{unique('s')}"
+    http.put(path, json={}).raise_for_status()
+    answer = http.put(path, json={"context": "new"}, headers={"If-Match": header})
+    refusal(answer, 412)
+    assert http.get(path).json()["context"] is None
+
+
 def test_of_many_writers_with_the_same_revision_exactly_one_wins(http):
     session = a_session().with_messages("start")
     path = f"/v1/working-memory/{session.session_id}"

@@ -39,6 +39,14 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def _status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return response.status
+    except OSError:
+        return 0
+
+
 class RunningStack:
     """A stack in a directory of its own, and a look at all its processes."""
 
@@ -133,8 +141,12 @@ def test_two_stacks_run_side_by_side_and_a_signal_leaves_nothing_of_either(start
     for stack in (one, other):
         stack.wait_until_ready()
         assert stack.answers("/readyz")
-        for part in ("valkey-server", "gunicorn", "celery.* worker", "celery.* beat", "celery.* flower"):
+        for part in ("valkey-server", "gunicorn", "celery.* worker", "celery.* beat", "celery.* flower", "memory mcp"):
             assert stack.pids(part), part
+    mcp_urls = [stack.wait_until_said(r"MCP +(\S+)/mcp")[1] for stack in (one, other)]
+    assert mcp_urls[0] != mcp_urls[1]
+    for url in mcp_urls:
+        wait_for(lambda url=url: _status(f"{url}/readyz") == 200, 30, f"MCP at {url}")
     one.process.send_signal(signal.SIGTERM)
     one.wait_until_gone()
     assert one.process.returncode == 0

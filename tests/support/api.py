@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from tests.support.builders import Json, a_memory
-from tests.support.waiting import wait_until
+from tests.support.waiting import PROMOTION_SECONDS, wait_until
 
 
 class Api:
@@ -49,7 +49,7 @@ class Api:
         """The ids of the hits."""
         return [m["id"] for m in self.memories(text, **body)]
 
-    def wait_for_memories(self, count: int, timeout: float = 30.0, **body: Any) -> list[Json]:
+    def wait_for_memories(self, count: int, timeout: float = PROMOTION_SECONDS, **body: Any) -> list[Json]:
         """Wait until the namespace lists at least so many memories; them."""
 
         def enough() -> list[Json]:
@@ -65,7 +65,7 @@ class Api:
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
-    def wait_until_promoted(self, session_id: str, timeout: float = 30.0, **query: Any) -> Json:
+    def wait_until_promoted(self, session_id: str, timeout: float = PROMOTION_SECONDS, **query: Any) -> Json:
         """Wait until everything in the session is marked as done; the session."""
 
         def done() -> Json:

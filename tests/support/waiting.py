@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+# Our own test stack promotes a session after a moment; a server that is tested as it runs waits half a minute first.
+PROMOTION_SECONDS = 120.0 if os.environ.get("AGENT_MEMORY_BASE_URL") else 30.0
 
 
 def wait_until(condition: Callable[[], T], timeout: float = 30.0, message: str = "", *, every: float = 0.05) -> T:

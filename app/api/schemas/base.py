@@ -19,7 +19,7 @@ class WireSchema(ma.Schema):
 
         unknown = ma.EXCLUDE
 
-    # Fields whose value null is data, not absence.
+    # Whether the request may come without a body at all.
     body_optional: ClassVar[bool] = False
 
     @ma.pre_load
@@ -38,8 +38,19 @@ class WireSchema(ma.Schema):
         return [self.to_wire(o) for o in obj] if many else self.to_wire(obj)
 
 
-class AckSchema(WireSchema):
-    """`{"status": …}`, plus additive fields."""
+class QuerySchema(WireSchema):
+    """Query parameters."""
+
+
+class AnswerSchema(WireSchema):
+    """An answer: every field is always there, except those in OPTIONAL; those in NULLABLE may be null."""
+
+    OPTIONAL: ClassVar[frozenset[str]] = frozenset()
+    NULLABLE: ClassVar[frozenset[str]] = frozenset()
+
+
+class AckSchema(AnswerSchema):
+    """What was done."""
 
     status = ma.fields.String(metadata={"description": "`ok`, possibly with a count", "example": "ok"})
 

@@ -13,10 +13,13 @@ from marshmallow import fields, validate
 from app.api.wire import REQUIRED
 
 MAX_ID_CHARS = 255
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?\Z")
+_NUMBER = re.compile(r"[+-]?\d{1,400}(\.\d{1,400})?\Z")
 _FRACTION = re.compile(r"(\.\d{6})\d+")
 # Numbers above this are milliseconds (the year 2603 in seconds).
 _MILLISECONDS_FROM = 2e10
+MAX_WHOLE = 2**53
+# The years 1 and 9999, in milliseconds.
+_TIME_RANGE = {"minimum": -62_135_596_800_000, "maximum": 253_402_300_799_000}
 
 MESSAGES = {"required": REQUIRED, "null": "Input should not be null", "invalid": "Input is not valid"}
 
@@ -68,9 +71,18 @@ class Whole(fields.Integer):
             if not math.isfinite(value) or value != int(value):
                 raise _fail("Input should be a valid integer, got a number with a fractional part")
             value = int(value)
-        if abs(value) > 2**53:
+        if abs(value) > MAX_WHOLE:
             raise _fail("Input is too large")
         return value
+
+    def json_schema(self, *, answering: bool) -> dict[str, Any]:
+        """An integer that every JSON reader can hold."""
+        limits: dict[str, Any] = {} if answering else {"minimum": -MAX_WHOLE, "maximum": MAX_WHOLE}
+        for validator in self.validators:
+            if isinstance(validator, validate.Range):
+                given = {"minimum": validator.min, "maximum": validator.max}
+                limits |= {name: value for name, value in given.items() if value is not None}
+        return {"type": "integer", **limits}
 
 
 class Real(fields.Float):
@@ -119,18 +131,28 @@ def parse_time(value: Any) -> datetime:
         raise _fail("Input should be a valid datetime, the number is out of range") from None
 
 
+TIME_ANSWER = {"type": "string", "format": "date-time"}
+TIME_REQUEST = {
+    "anyOf": [TIME_ANSWER, {"type": "number", "description": "Unix seconds or milliseconds", **_TIME_RANGE}]
+}
+
+
 class Time(fields.Field):
     """A time; see `parse_time`."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:
         return parse_time(value)
 
+    def json_schema(self, *, answering: bool) -> dict[str, Any]:
+        """ISO 8601, or in requests also Unix time."""
+        return TIME_ANSWER if answering else TIME_REQUEST
+
 
 class Labels(fields.List):
     """Topics, entities or source ids: strings without commas (wire contract 1.6)."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(Text(validate=_label), **kwargs)
+        super().__init__(Text(validate=_label, metadata={"pattern": "^[^,]*$", "maxLength": MAX_ID_CHARS}), **kwargs)
 
 
 def _label(value: str) -> None:

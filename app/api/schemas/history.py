@@ -6,14 +6,16 @@ from typing import Any
 
 from marshmallow import fields
 
-from app.api.schemas.base import WireSchema
+from app.api.schemas.base import AnswerSchema
 from app.api.schemas.memory import MemoryRecordSchema, memory_to_wire
 from app.memory.history import MemoryHistory
 from app.store.changes import Version
 
 
-class VersionSchema(WireSchema):
+class VersionSchema(AnswerSchema):
     """One change: what the memory was before it, what happened, by whom and why."""
+
+    NULLABLE = frozenset({"replaced_by", "memory"})
 
     sequence = fields.Integer(metadata={"description": "Grows with every change of the user's memories"})
     kind = fields.String(metadata={"description": "edited, merged, superseded, folded, confirmed, deleted, forgotten"})
@@ -37,8 +39,10 @@ class VersionSchema(WireSchema):
         }
 
 
-class HistorySchema(WireSchema):
+class HistorySchema(AnswerSchema):
     """A memory, its earlier states, the facts it superseded, and the messages behind it all."""
+
+    NULLABLE = frozenset({"current"})
 
     memory_id = fields.String()
     current = fields.Nested(MemoryRecordSchema, allow_none=True)

@@ -7,7 +7,7 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from app.api.schemas.base import WireSchema
+from app.api.schemas.base import AnswerSchema, WireSchema
 from app.api.schemas.fields import Flag, Real, Text, Whole
 from app.api.schemas.working import ScopeQuerySchema
 from app.memory.lifecycle import ForgetPolicy, ForgetReport
@@ -23,8 +23,14 @@ class PolicySchema(WireSchema):
     max_age_days = Real(validate=_POSITIVE, metadata={"description": "Days since creation"})
     max_inactive_days = Real(validate=_POSITIVE, metadata={"description": "Days since the last access"})
     budget = Whole(validate=_POSITIVE, metadata={"description": "Keep this many of the most recent"})
-    memory_type_allowlist = fields.List(Text(validate=_TYPES))
-    hard_age_multiplier = Real(load_default=12.0, validate=_POSITIVE)
+    memory_type_allowlist = fields.List(
+        Text(validate=_TYPES), metadata={"description": "Only memories of these types may go"}
+    )
+    hard_age_multiplier = Real(
+        load_default=12.0,
+        validate=_POSITIVE,
+        metadata={"description": "With both limits set: this many times max_age_days is too old whatever the use"},
+    )
 
     @ma.post_load
     def _make(self, data: dict[str, Any], **_: Any) -> ForgetPolicy:
@@ -36,23 +42,32 @@ class PolicySchema(WireSchema):
 class ForgetSchema(WireSchema):
     """The body of a forget."""
 
-    policy = fields.Nested(PolicySchema, required=True, error_messages={"required": "Field required"})
-    pinned_ids = fields.List(Text(), load_default=list)
+    policy = fields.Nested(
+        PolicySchema,
+        required=True,
+        error_messages={"required": "Field required"},
+        metadata={"description": "What may go"},
+    )
+    pinned_ids = fields.List(Text(), load_default=list, metadata={"description": "Ids to keep besides pinned ones"})
 
 
 class ForgetQuerySchema(ScopeQuerySchema):
     """Whose memories, how many, and whether really."""
 
-    session_id = Text()
-    limit = Whole(load_default=1000, validate=validate.Range(min=1, max=100_000))
+    session_id = Text(metadata={"description": "Only what came from this session"})
+    limit = Whole(
+        load_default=1000,
+        validate=validate.Range(min=1, max=100_000),
+        metadata={"description": "How many are looked at, oldest first"},
+    )
     dry_run = Flag(load_default=True, metadata={"description": "True: only say what would go"})
 
 
-class ForgetReportSchema(WireSchema):
+class ForgetReportSchema(AnswerSchema):
     """What went, or would go."""
 
-    scanned = fields.Integer()
-    deleted = fields.Integer()
+    scanned = fields.Integer(metadata={"description": "How many were looked at"})
+    deleted = fields.Integer(metadata={"description": "How many went, or would go"})
     deleted_ids = fields.List(fields.String())
     dry_run = fields.Boolean()
 

@@ -8,12 +8,15 @@ import marshmallow as ma
 from flask import current_app
 from marshmallow import fields, validate
 
-from app.api.schemas.base import WireSchema
+from app.api.schemas.base import AnswerSchema, WireSchema
 from app.api.schemas.fields import Flag, Id, Json, Labels, Real, ScopeName, Text, Time, Whole
 from app.memory.dedup.judge import stated
 from app.memory.models import Memory, MemoryType, utc_now
 from app.memory.search import FoundMemory
 
+_FLAG = validate.OneOf(["t", "f"])
+_FLAG_ABOUT = {"description": "`t`: nothing is to be extracted from it any more"}
+_TYPE_ABOUT = {"description": "A fact, an event, or a message of a conversation"}
 _TYPE = validate.OneOf([str(t) for t in MemoryType], error="Input should be one of: {choices}")
 
 
@@ -24,10 +27,7 @@ def text_limit(value: str) -> None:
         raise ma.ValidationError(f"String should have at most {most} characters (MAX_TEXT_CHARS)")
 
 
-def not_empty(value: str) -> None:
-    """Refuse the empty string."""
-    if not value:
-        raise ma.ValidationError("String should have at least 1 character")
+NOT_EMPTY = validate.Length(min=1, error="String should have at least 1 character")
 
 
 def memory_to_wire(memory: Memory) -> dict[str, Any]:
@@ -64,23 +64,34 @@ def memory_to_wire(memory: Memory) -> dict[str, Any]:
 
 
 class _RecordSchema(WireSchema):
-    text = Text(required=True, validate=[not_empty, text_limit], metadata={"description": "The memory itself"})
+    text = Text(
+        required=True,
+        validate=[NOT_EMPTY, text_limit],
+        metadata={
+            "description": "The memory itself, self-contained; at most MAX_TEXT_CHARS characters",
+            "example": "User is allergic to peanuts.",
+        },
+    )
     session_id = ScopeName(metadata={"description": "The session it came from"})
     user_id = ScopeName(metadata={"description": "The user it belongs to"})
     namespace = ScopeName(metadata={"description": "The tenant it belongs to"})
-    last_accessed = Time(metadata={"description": "Default: now"})
-    created_at = Time(metadata={"description": "Default: now"})
-    updated_at = Time(metadata={"description": "Default: now"})
+    last_accessed = Time(metadata={"description": "When it was last used; default: now"})
+    created_at = Time(metadata={"description": "When it was made; default: now"})
+    updated_at = Time(metadata={"description": "When it was last changed; default: now"})
     pinned = Flag(load_default=False, metadata={"description": "Pinned memories are never forgotten or merged"})
-    access_count = Whole(load_default=0, validate=validate.Range(min=0))
-    topics = Labels(metadata={"example": ["food", "allergy"]})
-    entities = Labels(metadata={"example": ["Lisbon"]})
+    access_count = Whole(
+        load_default=0, validate=validate.Range(min=0), metadata={"description": "How often searches returned it"}
+    )
+    topics = Labels(metadata={"description": "What it is about; no commas", "example": ["food", "allergy"]})
+    entities = Labels(metadata={"description": "Names in it; no commas", "example": ["Lisbon"]})
     memory_hash = Text(metadata={"description": "Ignored: always computed by the server"})
     persisted_at = Time(metadata={"description": "When it became long-term memory"})
     extracted_from = Labels(metadata={"description": "Ids of the source messages"})
     event_date = Time(metadata={"description": "When what it tells happened or will happen"})
-    extraction_strategy = Text(load_default="discrete", validate=validate.Length(max=255))
-    extraction_strategy_config = Json(load_default=dict)
+    extraction_strategy = Text(
+        load_default="discrete", validate=validate.Length(max=255), metadata={"description": "Any name"}
+    )
+    extraction_strategy_config = Json(load_default=dict, metadata={"description": "What the strategy was given"})
     metadata = Json(load_default=dict, metadata={"description": "Any JSON object; not indexed"})
 
     def to_wire(self, value: Memory) -> dict[str, Any]:
@@ -99,12 +110,12 @@ class _RecordSchema(WireSchema):
         return Memory(**data)
 
 
-class MemoryRecordSchema(_RecordSchema):
-    """A long-term memory."""
+class NewMemorySchema(_RecordSchema):
+    """A long-term memory to create."""
 
     id = Id(required=True, metadata={"description": "The client's id, unique per namespace and user"})
-    memory_type = Text(load_default="semantic", validate=_TYPE)
-    discrete_memory_extracted = Text(load_default="t", validate=validate.OneOf(["t", "f"]))
+    memory_type = Text(load_default="semantic", validate=_TYPE, metadata=_TYPE_ABOUT)
+    discrete_memory_extracted = Text(load_default="t", validate=_FLAG, metadata=_FLAG_ABOUT)
 
     @ma.post_load
     def _make(self, data: dict[str, Any], **_: Any) -> Memory:
@@ -115,9 +126,9 @@ class MemoryRecordSchema(_RecordSchema):
 class SessionMemorySchema(_RecordSchema):
     """A structured memory inside a session; an id is given when it has none."""
 
-    id = Text(validate=validate.Length(min=1, max=255))
-    memory_type = Text(load_default="message", validate=_TYPE)
-    discrete_memory_extracted = Text(load_default="f", validate=validate.OneOf(["t", "f"]))
+    id = Text(validate=validate.Length(min=1, max=255), metadata={"description": "Given by the server when absent"})
+    memory_type = Text(load_default="message", validate=_TYPE, metadata=_TYPE_ABOUT)
+    discrete_memory_extracted = Text(load_default="f", validate=_FLAG, metadata=_FLAG_ABOUT)
 
     @ma.post_load
     def _make(self, data: dict[str, Any], **_: Any) -> Memory:
@@ -125,12 +136,27 @@ class SessionMemorySchema(_RecordSchema):
         return self._build(data)
 
 
+class MemoryRecordSchema(AnswerSchema, _RecordSchema):
+    """A stored memory."""
+
+    NULLABLE = frozenset({"session_id", "user_id", "namespace", "memory_hash", "persisted_at", "event_date"})
+
+    id = Id(metadata={"description": "Unique per namespace and user"})
+    memory_type = Text(validate=_TYPE, metadata=_TYPE_ABOUT)
+    discrete_memory_extracted = Text(validate=_FLAG, metadata=_FLAG_ABOUT)
+    memory_hash = Text(metadata={"description": "SHA-256 of text, type and scope"})
+
+
 class MemoryResultSchema(MemoryRecordSchema):
-    """A hit of a search: a memory with its distance and score (contract 3.6)."""
+    """A hit of a search: a memory with its distance and score."""
 
     dist = Real(metadata={"description": "Cosine distance 0-2, or 1 - score; 0 in a listing"})
     score = Real(allow_none=True, metadata={"description": "Relevance 0-1; null in a listing"})
-    score_type = Text(allow_none=True, metadata={"description": "semantic, keyword or hybrid; null in a listing"})
+    score_type = Text(
+        allow_none=True,
+        validate=validate.OneOf(["semantic", "keyword", "hybrid"]),
+        metadata={"description": "Null in a listing"},
+    )
 
     def to_wire(self, value: FoundMemory) -> dict[str, Any]:
         """The memory's fields and the score's."""
@@ -144,15 +170,17 @@ class MemoryResultSchema(MemoryRecordSchema):
 class MemoryUpdateSchema(WireSchema):
     """The body of a PATCH; null means: not given."""
 
-    text = Text(validate=[not_empty, text_limit])
-    topics = Labels()
-    entities = Labels()
-    memory_type = Text(validate=_TYPE)
-    namespace = ScopeName()
-    user_id = ScopeName()
-    session_id = ScopeName()
-    event_date = Time()
-    pinned = Flag()
+    text = Text(
+        validate=[NOT_EMPTY, text_limit], metadata={"description": "The new words; they are embedded and indexed anew"}
+    )
+    topics = Labels(metadata={"description": "All topics; an empty list takes them away"})
+    entities = Labels(metadata={"description": "All entities; an empty list takes them away"})
+    memory_type = Text(validate=_TYPE, metadata=_TYPE_ABOUT)
+    namespace = ScopeName(metadata={"description": "Moves the memory to another tenant"})
+    user_id = ScopeName(metadata={"description": "Moves the memory to another user"})
+    session_id = ScopeName(metadata={"description": "The session it came from"})
+    event_date = Time(metadata={"description": "When what it tells happened or will happen"})
+    pinned = Flag(metadata={"description": "Pinned memories are never forgotten or merged"})
 
     @ma.post_load
     def _make(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -168,7 +196,10 @@ class CreateMemoriesSchema(WireSchema):
     """The body of a create."""
 
     memories = fields.List(
-        fields.Nested(MemoryRecordSchema), required=True, error_messages={"required": "Field required"}
+        fields.Nested(NewMemorySchema),
+        required=True,
+        error_messages={"required": "Field required"},
+        metadata={"description": "At most MAX_BATCH_SIZE records"},
     )
     deduplicate = Flag(load_default=True, metadata={"description": "Refuse second copies of a known fact"})
 
@@ -177,3 +208,36 @@ class CreateMemoriesSchema(WireSchema):
         most = current_app.config["SETTINGS"].max_batch_size
         if len(memories) > most:
             raise ma.ValidationError(f"List should have at most {most} items (MAX_BATCH_SIZE), not {len(memories)}")
+
+
+class CreateResultSchema(AnswerSchema):
+    """What became of one record of a create."""
+
+    OPTIONAL = frozenset({"reason"})
+
+    id = fields.String(metadata={"description": "The id in the request"})
+    status = fields.String(
+        validate=validate.OneOf(["stored", "replaced", "same", "merged", "updated", "deleted"]),
+        metadata={
+            "description": "`same`: the fact was known already, under memory_id; `merged`: it adds to what is there; "
+            "`updated`: it is stored, and ends what was true before; `deleted`: its user was erased meanwhile"
+        },
+    )
+    memory_id = fields.String(metadata={"description": "Where the fact is now"})
+    reason = fields.String(metadata={"description": "Why it was judged so, where more than equal words decided"})
+
+
+class CreatedSchema(AnswerSchema):
+    """What became of a create."""
+
+    OPTIONAL = frozenset({"results", "task_id"})
+
+    status = fields.String(metadata={"example": "ok"})
+    results = fields.List(
+        fields.Nested(CreateResultSchema), metadata={"description": "One per record, in order; all are searchable now"}
+    )
+    task_id = fields.String(metadata={"description": "The task that indexes a large batch; ask for it in /v1/tasks"})
+
+    def to_wire(self, value: dict[str, Any]) -> dict[str, Any]:
+        """What the view has put together."""
+        return value

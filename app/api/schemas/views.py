@@ -7,9 +7,9 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from app.api.schemas.base import WireSchema
+from app.api.schemas.base import AnswerSchema, QuerySchema, WireSchema
 from app.api.schemas.fields import Flag, Id, Json, Text, Whole
-from app.api.schemas.search import TagFilterField, TimeFilterField
+from app.api.schemas.filters import TagFilterField, TimeFilterField
 from app.memory.errors import InvalidRequest
 from app.memory.filters import MemoryFilter, TagFilter, TimeFilter
 from app.memory.models import MemoryType, PartitionSummary, SummaryView
@@ -21,13 +21,13 @@ _TYPE = TagFilterField(choices=tuple(str(t) for t in MemoryType))
 _TIME = TimeFilterField()
 
 
-def _tag_condition(name: str, value: Any) -> TagFilter | None:
+def _tag_condition(name: str, value: Any) -> tuple[TagFilter, ...] | None:
     field = _TYPE if name == "memory_type" else _TAG
     if isinstance(value, list):
         value = {"any": value}
     elif not isinstance(value, dict):
         value = {"eq": value if isinstance(value, str) else str(value)}
-    found: TagFilter | None = field.deserialize(value)
+    found: tuple[TagFilter, ...] | None = field.deserialize(value)
     return found
 
 
@@ -46,27 +46,39 @@ def condition_of(filters: dict[str, Any]) -> MemoryFilter:
                 if (time := _time_condition(value)) is not None:
                     times[name] = time
             elif (tag := _tag_condition(name, value)) is not None:
-                tags[name] = (tag,)
+                tags[name] = tag
         except ma.ValidationError as error:
             raise ma.ValidationError({name: error.messages}, field_name="filters") from None
     return MemoryFilter(tags, times)
 
 
-class SummaryViewSchema(WireSchema):
-    """A view; loading yields a `SummaryView` without id."""
+class NewSummaryViewSchema(WireSchema):
+    """A view to make. Loading yields a `SummaryView` without id."""
 
-    id = fields.String(dump_only=True)
-    name = Text(validate=validate.Length(max=255))
+    name = Text(validate=validate.Length(max=255), metadata={"description": "A name for people"})
     source = Text(
         required=True,
         validate=validate.OneOf(["long_term", "working_memory"], error="Input should be one of: {choices}"),
+        metadata={"description": "Only `long_term` is supported", "enum": ["long_term"]},
     )
-    group_by = fields.List(Text(), load_default=list, metadata={"example": ["user_id"]})
-    filters = Json(load_default=dict, metadata={"example": {"namespace": "support"}})
-    time_window_days = Whole(validate=validate.Range(min=1, max=36_500))
+    group_by = fields.List(
+        Text(metadata={"enum": list(GROUP_FIELDS)}),
+        load_default=list,
+        metadata={"description": "One partition per combination of these", "example": ["user_id"]},
+    )
+    filters = Json(
+        load_default=dict,
+        metadata={
+            "description": f"Which memories: a value or a filter object for {', '.join(FILTER_KEYS)}",
+            "example": {"namespace": "support"},
+        },
+    )
+    time_window_days = Whole(
+        validate=validate.Range(min=1, max=36_500), metadata={"description": "Only memories made in the last days"}
+    )
     continuous = Flag(load_default=False, metadata={"description": "Refreshed by the server periodically"})
-    prompt = Text(validate=validate.Length(max=20_000))
-    model_name = Text(validate=validate.Length(max=255))
+    prompt = Text(validate=validate.Length(max=20_000), metadata={"description": "Instructions instead of the usual"})
+    model_name = Text(validate=validate.Length(max=255), metadata={"description": "Default: FAST_MODEL"})
 
     @ma.post_load
     def _make(self, data: dict[str, Any], **_: Any) -> SummaryView:
@@ -92,6 +104,14 @@ class SummaryViewSchema(WireSchema):
             model_name=data.get("model_name"),
         )
 
+
+class SummaryViewSchema(AnswerSchema, NewSummaryViewSchema):
+    """A summary view."""
+
+    NULLABLE = frozenset({"name", "time_window_days", "prompt", "model_name"})
+
+    id = fields.String()
+
     def to_wire(self, value: SummaryView) -> dict[str, Any]:
         """All fields of the contract."""
         return {
@@ -107,15 +127,15 @@ class SummaryViewSchema(WireSchema):
         }
 
 
-class PartitionSchema(WireSchema):
+class PartitionSchema(AnswerSchema):
     """The summary of one partition."""
 
     view_id = fields.String()
-    group = fields.Dict(keys=fields.String(), values=fields.String())
+    group = fields.Dict(keys=fields.String(), values=fields.String(), metadata={"description": "Which partition it is"})
     summary = fields.String()
-    memory_count = fields.Integer()
+    memory_count = fields.Integer(metadata={"description": "How many memories it has, also those not shown to a model"})
     empty = fields.Boolean()
-    empty_reason = fields.String(allow_none=True)
+    empty_reason = fields.String(allow_none=True, metadata={"example": "no_matching_memories"})
     computed_at = fields.DateTime()
 
     def to_wire(self, value: PartitionSummary) -> dict[str, Any]:
@@ -134,7 +154,13 @@ class PartitionSchema(WireSchema):
 class RunPartitionSchema(WireSchema):
     """Which partition to run."""
 
-    group = fields.Dict(keys=Text(), values=Text(), required=True, error_messages={"required": "Field required"})
+    group = fields.Dict(
+        keys=Text(),
+        values=Text(),
+        required=True,
+        error_messages={"required": "Field required"},
+        metadata={"description": "A value for each name in the view's group_by", "example": {"user_id": "ann"}},
+    )
 
     @ma.pre_load(pass_collection=False)
     def _bare_group(self, data: Any, **_: Any) -> Any:
@@ -149,13 +175,13 @@ class RunViewSchema(WireSchema):
     """How to run a view; the body may be empty."""
 
     body_optional = True
-    task_id = Id()
+    task_id = Id(metadata={"description": "The id that the task shall have; default: a new one"})
 
 
-class PartitionQuerySchema(WireSchema):
+class PartitionQuerySchema(QuerySchema):
     """Which stored partitions to show."""
 
-    user_id = Text()
-    namespace = Text()
-    session_id = Text()
-    memory_type = Text()
+    user_id = Text(metadata={"description": "Exactly this user's"})
+    namespace = Text(metadata={"description": "Exactly this tenant's"})
+    session_id = Text(metadata={"description": "Exactly this session's"})
+    memory_type = Text(metadata={"description": "Exactly this type's"})

@@ -9,9 +9,9 @@ import marshmallow as ma
 from flask import current_app, g
 from marshmallow import fields, validate
 
-from app.api.schemas.base import WireSchema
+from app.api.schemas.base import AnswerSchema, QuerySchema, WireSchema
 from app.api.schemas.fields import Json, Real, ScopeName, Text, Time, Whole
-from app.api.schemas.memory import SessionMemorySchema, memory_to_wire, text_limit
+from app.api.schemas.memory import MemoryRecordSchema, SessionMemorySchema, memory_to_wire, text_limit
 from app.memory.errors import InvalidRequest
 from app.memory.models import Message, Session, Strategy, utc_now
 from app.memory.windows import ContextUse
@@ -43,12 +43,24 @@ def message_to_wire(message: Message) -> dict[str, Any]:
 class MessageSchema(WireSchema):
     """One message of a conversation."""
 
-    role = Text(required=True, metadata={"example": "user"})
-    content = Text(required=True, validate=text_limit, metadata={"example": "I'm allergic to peanuts."})
+    role = Text(required=True, metadata={"description": "Who spoke; any name of a role", "example": "user"})
+    content = Text(
+        required=True,
+        validate=text_limit,
+        metadata={
+            "description": "What was said; at most MAX_TEXT_CHARS characters, not blank",
+            "example": "I'm allergic to peanuts.",
+            "pattern": r"\S",
+        },
+    )
     id = Text(validate=validate.Length(min=1, max=255), metadata={"description": "Given by the server when absent"})
     created_at = Time(metadata={"description": "When it was said; default: now"})
-    persisted_at = Time()
-    discrete_memory_extracted = Text(load_default="f", validate=validate.OneOf(["t", "f"]))
+    persisted_at = Time(metadata={"description": "When it became a long-term memory itself"})
+    discrete_memory_extracted = Text(
+        load_default="f",
+        validate=validate.OneOf(["t", "f"]),
+        metadata={"description": "`t`: memories were extracted from it already"},
+    )
     name = Text(validate=validate.Length(max=255), metadata={"description": "The speaker's name (additive)"})
 
     @ma.validates_schema
@@ -79,47 +91,61 @@ class MessageSchema(WireSchema):
             name=data.get("name") or None,
         )
 
-    def to_wire(self, value: Message) -> dict[str, Any]:
-        """All fields of the contract."""
-        return message_to_wire(value)
+
+class StoredMessageSchema(AnswerSchema, MessageSchema):
+    """A message as it is stored."""
+
+    OPTIONAL = frozenset({"name"})
+    NULLABLE = frozenset({"persisted_at"})
 
 
 class StrategySchema(WireSchema):
     """How a session's conversation is distilled."""
 
     strategy = Text(
-        load_default="discrete", validate=validate.OneOf(STRATEGIES, error="Input should be one of: {choices}")
+        load_default="discrete",
+        validate=validate.OneOf(STRATEGIES, error="Input should be one of: {choices}"),
+        metadata={"description": "What to distil: facts, a summary, preferences, or what a custom prompt asks for"},
     )
-    config = Json(load_default=dict)
+    config = Json(load_default=dict, metadata={"description": "Options of the strategy, e.g. `custom_prompt`"})
 
     @ma.post_load
     def _make(self, data: dict[str, Any], **_: Any) -> Strategy:
         return Strategy(data["strategy"], data["config"])
 
 
-class WorkingMemorySchema(WireSchema):
-    """A session. Loading yields the fields of a `Session`; the path names it."""
+class StoredStrategySchema(AnswerSchema, StrategySchema):
+    """The strategy of a session."""
 
-    session_id = Text(dump_only=True)
-    messages = fields.List(fields.Nested(MessageSchema), load_default=list)
-    memories = fields.List(fields.Nested(SessionMemorySchema), load_default=list)
+
+class WorkingMemoryUpdateSchema(WireSchema):
+    """A session to put: it replaces the stored one. The path names it."""
+
+    messages = fields.List(
+        fields.Nested(MessageSchema), load_default=list, metadata={"description": "The conversation, in its order"}
+    )
+    memories = fields.List(
+        fields.Nested(SessionMemorySchema),
+        load_default=list,
+        metadata={"description": "Structured memories; they become long-term memories in the background"},
+    )
     data = Json(metadata={"description": "Any JSON object the agent wants to keep with the session"})
     context = Text(metadata={"description": "A summary of earlier messages"})
-    user_id = ScopeName()
-    namespace = ScopeName()
-    tokens = Whole(load_default=0)
-    long_term_memory_strategy = fields.Nested(StrategySchema, load_default=Strategy)
+    user_id = ScopeName(metadata={"description": "The user it belongs to"})
+    namespace = ScopeName(metadata={"description": "The tenant it belongs to"})
+    tokens = Whole(load_default=0, metadata={"description": "The client's own count"})
+    long_term_memory_strategy = fields.Nested(
+        StrategySchema, load_default=Strategy, metadata={"description": "How the conversation is distilled"}
+    )
     ttl_seconds = Whole(
         validate=validate.Range(
             min=1, max=MAX_TTL_SECONDS, error="Input should be between {min} and {max} seconds, or null for ever"
         ),
         metadata={"description": "Life time from now in seconds; null: persistent"},
     )
-    last_accessed = Time()
-    created_at = Time(metadata={"description": "Default: that of the stored session, else now"})
+    last_accessed = Time(metadata={"description": "When it was last used; default: now"})
+    created_at = Time(metadata={"description": "When it began; default: as stored, else now"})
     updated_at = Time(metadata={"description": "Ignored: always now"})
-    context_percentage_total_used = Real(dump_only=True)
-    context_percentage_until_summarization = Real(dump_only=True)
 
     @ma.validates("messages")
     def _messages(self, messages: list[Message], **_: Any) -> None:
@@ -127,6 +153,24 @@ class WorkingMemorySchema(WireSchema):
         if len(messages) > most:
             raise ma.ValidationError(f"List should have at most {most} items (MAX_SESSION_MESSAGES)")
         refuse_blank(messages)
+
+
+class WorkingMemorySchema(AnswerSchema, WorkingMemoryUpdateSchema):
+    """A session as it is stored."""
+
+    NULLABLE = frozenset({"data", "context", "user_id", "namespace", "ttl_seconds"})
+
+    session_id = Text(metadata={"description": "Its id"})
+    messages = fields.List(fields.Nested(StoredMessageSchema))
+    memories = fields.List(fields.Nested(MemoryRecordSchema))
+    long_term_memory_strategy = fields.Nested(StoredStrategySchema)
+    updated_at = Time(metadata={"description": "When it was last put or appended to"})
+    context_percentage_total_used = Real(
+        allow_none=True, metadata={"description": "How full the window is, 0-100; null when none was named"}
+    )
+    context_percentage_until_summarization = Real(
+        allow_none=True, metadata={"description": "How near the next summarization is, 0-100"}
+    )
 
     def to_wire(self, value: tuple[Session, ContextUse]) -> dict[str, Any]:
         """A session and how full its window is."""
@@ -161,16 +205,34 @@ def refuse_blank(messages: list[Message]) -> None:
 class AppendSchema(WireSchema):
     """Messages to add at the end of a session (additive route)."""
 
-    messages = fields.List(fields.Nested(MessageSchema), required=True, error_messages={"required": "Field required"})
-    user_id = ScopeName()
-    namespace = ScopeName()
+    messages = fields.List(
+        fields.Nested(MessageSchema),
+        required=True,
+        error_messages={"required": "Field required"},
+        metadata={"description": "In their order; other writers' messages may come between two requests"},
+    )
+    user_id = ScopeName(metadata={"description": "The user the session belongs to"})
+    namespace = ScopeName(metadata={"description": "The tenant the session belongs to"})
 
     @ma.validates("messages")
     def _messages(self, messages: list[Message], **_: Any) -> None:
         refuse_blank(messages)
 
 
-class WindowQuerySchema(WireSchema):
+class AppendedSchema(AnswerSchema):
+    """What was added to a session."""
+
+    status = fields.String(metadata={"example": "ok"})
+    session_id = fields.String()
+    message_ids = fields.List(fields.String(), metadata={"description": "Ids of the added messages, in order"})
+
+    def to_wire(self, value: Session) -> dict[str, Any]:
+        """The ids of what was added."""
+        ids = [message.id for message in value.messages]
+        return {"status": "ok", "session_id": value.ref.session_id, "message_ids": ids}
+
+
+class WindowQuerySchema(QuerySchema):
     """Which context window the caller has."""
 
     model_name = Text(metadata={"description": "Any model name; unknown ones have the default window"})
@@ -180,26 +242,35 @@ class WindowQuerySchema(WireSchema):
 class GetSessionQuerySchema(WindowQuerySchema):
     """Which session, and how much of it."""
 
-    user_id = ScopeName()
-    namespace = ScopeName()
-    recent_messages_limit = Whole()
+    user_id = ScopeName(metadata={"description": "The user it belongs to"})
+    namespace = ScopeName(metadata={"description": "The tenant it belongs to"})
+    recent_messages_limit = Whole(metadata={"description": "Only so many of the latest messages; 0 or less: all"})
 
 
-class ScopeQuerySchema(WireSchema):
+class RevisionHeaderSchema(QuerySchema):
+    """An optional condition on the stored revision."""
+
+    if_match = Text(
+        data_key="If-Match",
+        metadata={"description": "The ETag of the revision that may be replaced; 412 when it is no longer current"},
+    )
+
+
+class ScopeQuerySchema(QuerySchema):
     """Part of a scope; what is absent is left open."""
 
-    user_id = ScopeName()
-    namespace = ScopeName()
+    user_id = ScopeName(metadata={"description": "Only this user's"})
+    namespace = ScopeName(metadata={"description": "Only this tenant's"})
 
 
 class ListSessionsQuerySchema(ScopeQuerySchema):
     """A page of sessions."""
 
-    limit = Whole(load_default=20, validate=validate.Range(min=1, max=100))
-    offset = Whole(load_default=0, validate=validate.Range(min=0))
+    limit = Whole(load_default=20, validate=validate.Range(min=1, max=100), metadata={"description": "Page size"})
+    offset = Whole(load_default=0, validate=validate.Range(min=0), metadata={"description": "Where the page begins"})
 
 
-class SessionListSchema(WireSchema):
+class SessionListSchema(AnswerSchema):
     """Session ids, newest first, and their true number."""
 
     sessions = fields.List(fields.String())

@@ -1,0 +1,1 @@
+"""MCP: the same engine for every MCP host, over stdio and HTTP."""
