@@ -62,7 +62,7 @@ class LongTermMemory:
     def create(self, memories: Sequence[Memory], *, deduplicate: bool) -> CreateOutcome:
         """Store memories; small batches are searchable when this returns, large ones become a task.
 
-        Small: one embedding call, two round trips (look around, apply), then enrichment (topics, entities) in the background. Large: the
+        Small: one embedding call, two round trips (look around, apply), then enrichment in the background. Large: the
         batch is stored with an outbox mark, so it survives whoever dies, and the chain is started.
         """
         if not memories:

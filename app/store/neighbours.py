@@ -1,4 +1,4 @@
-"""What an incoming memory may be a copy, a refinement or an update of: stored memories by hash, attribute and vector."""
+"""What an incoming memory may be a copy or an update of: stored memories by hash, attribute and vector."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class NeighbourRepository:
         self._client = client
 
     def around(self, scope: Scope, probes: Sequence[Probe], *, k: int) -> Surroundings:
-        """The nearest `k` memories of each (0: none), and all with its id, fact or attributes, within one user's memories."""
+        """Of one user's memories: the nearest `k` of each (0: none), and all with its id, fact or attributes."""
         where = f"@ns:{{{_tag(keys.encode(scope.namespace))}}} @user:{{{_tag(keys.encode(scope.user_id))}}}"
         version = 0
         found: list[tuple[Neighbour, ...]] = []

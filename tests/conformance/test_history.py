@@ -120,7 +120,7 @@ def test_the_past_of_another_tenant_is_not_shown(moved, http):
         refusal(http.post(path(old["id"], "restore"), params=scope), 404)
 
 
-# -- everything of one user ----------------------------------------------------------------------------------------------
+# -- everything of one user --------------------------------------------------------------------------------
 
 
 def test_a_user_is_erased_with_a_receipt_and_nobody_else(api: Api):

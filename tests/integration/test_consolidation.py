@@ -61,7 +61,7 @@ def texts(engine: Container, scope: Scope, **more: Any) -> list[str]:
     return sorted(hit.memory.text for hit in engine.search.search(request).memories)
 
 
-# -- many writers ------------------------------------------------------------------------------------------------------
+# -- many writers ----------------------------------------------------------------------
 
 FACTS = [f"{name} lives in {place}" for name, place in zip(
     ("Ana", "Bo", "Cem", "Dora", "Eli", "Finn", "Gus", "Hana", "Ida", "Jan"),
@@ -113,7 +113,7 @@ def test_evolving_facts_are_answered_right(engine: Container):
     assert figures.rate("staying") >= 0.995, figures.notes
 
 
-# -- undoing -----------------------------------------------------------------------------------------------------------
+# -- undoing ----------------------------------------------------------------------
 
 WORDS = ("User lives in Lisbon", "User moved to Porto", "User resides in Lisbon", "User has a dog",
          "User has a dog named Rex", "User likes tea", "User no longer likes tea", "User has two cats")  # fmt: skip
@@ -256,7 +256,7 @@ def test_running_a_step_again_changes_nothing(engine: Container, scope: Scope):
     assert len(engine.changes.log(scope)) == before
 
 
-# -- compaction --------------------------------------------------------------------------------------------------------
+# -- compaction ----------------------------------------------------------------------
 
 
 def test_every_fact_is_found_at_every_moment_of_compaction(engine: Container, scope: Scope):
@@ -307,7 +307,7 @@ def test_compaction_goes_on_where_it_stopped_and_says_how_far_it_is(engine: Cont
         assert task.status == "running"
         assert 0 < task.details["memories_done"] <= task.details["memories_total"]
     assert slices >= 2
-    assert task.id and engine.tasks.get(task.id).status == "success"  # type: ignore[union-attr]
+    assert engine.tasks.get(task.id).status == "success"  # type: ignore[union-attr]
     assert len(texts(engine, scope)) == 100  # a page of the 120
     assert engine.records.count(everything(scope)) == 120
     assert not engine.compaction.due(scope.namespace)
@@ -338,7 +338,7 @@ def test_forgetting_leaves_an_audit_record_and_can_be_undone(engine: Container, 
     assert len(texts(engine, scope)) == 2
 
 
-# -- erasing and carrying over -------------------------------------------------------------------------------------------
+# -- erasing and carrying over ----------------------------------------------------------------------
 
 CANARY = "Zanzibarquokka"
 

@@ -2,8 +2,10 @@
 
     HF_HUB_OFFLINE=1 .venv/bin/python -m tests.quality.dedup_pairs [--details] [path of another set]
 
-A set is a text file of `verdict | stored | incoming` lines. `dedup_dev.txt` is what the rules were written against;
-`dedup_heldout.txt` was written at the same time, and its errors were never looked at while rules were changed.
+A set is a text file of `verdict | stored | incoming` lines. `dedup_dev.txt` is what the rules were written against.
+The two others were written before anything was measured on them; precision and recall of merging on their first run,
+before their errors were looked at: `dedup_heldout.txt` 0.956 / 0.782, `dedup_unseen.txt` 0.925 / 0.860. Those figures, not
+today's, say what to expect of unseen texts.
 """
 
 from __future__ import annotations
@@ -77,7 +79,7 @@ def report(path: Path, *, details: bool = False) -> dict[str, tuple[float, float
 def main() -> int:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sets", nargs="*", type=Path, default=[FOLDER / "dedup_dev.txt", FOLDER / "dedup_heldout.txt"])
+    parser.add_argument("sets", nargs="*", type=Path, default=sorted(FOLDER.glob("dedup_*.txt")))
     parser.add_argument("--details", action="store_true")
     arguments = parser.parse_args()
     for path in arguments.sets:

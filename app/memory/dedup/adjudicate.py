@@ -1,4 +1,4 @@
-"""A second opinion on uncertain pairs: the fast language model, if one is configured. It may only say what it is asked."""
+"""A second opinion on uncertain pairs: the fast language model, if one is configured."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import snowballstemmer
 
@@ -211,8 +212,8 @@ def _numbers(tokens: list[str]) -> frozenset[str]:
         if unit == "km" and after == "k":
             value, unit = f"{float(value) * 1000:g}", ""
         found.append(f"{value}{unit}")
-    per = [f"per-{lexicon.UNITS[b.lower()]}" for a, b in zip(tokens, tokens[1:], strict=False)
-           if a.lower() in ("per", "a", "each", "every") and lexicon.UNITS.get(b.lower()) in ("s", "min", "h")]  # fmt: skip
+    pairs = [(a.lower(), lexicon.UNITS.get(b.lower())) for a, b in pairwise(tokens)]
+    per = [f"per-{unit}" for word, unit in pairs if word in ("per", "a", "each", "every") and unit in ("s", "min", "h")]
     return frozenset(found + per)
 
 

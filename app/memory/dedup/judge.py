@@ -53,7 +53,7 @@ class Radii:
     scale: float = 1.0
 
     def trusted(self, overlap: float) -> float:
-        """How far apart two texts may be to count as paraphrases, given the share of content words they have in common."""
+        """How far apart two texts may be to count as paraphrases, by the share of content words in common."""
         for least, radius in ((0.75, 0.2), (0.5, 0.16), (0.3, 0.12), (0.0, 0.07)):
             if overlap >= least:
                 return radius * self.scale
@@ -357,7 +357,7 @@ def _opposite(old: Claim, new: Claim) -> str | None:
 
 
 def _double(old: Claim, new: Claim, a: frozenset[str], b: frozenset[str]) -> bool:
-    """ "does not like" is "dislikes": an opposite under a negation is none."""
+    """An opposite under a negation is none: "does not like" is "dislikes"."""
     return old.negated != new.negated and bool(a | b) and not (old.ends or new.ends)
 
 
@@ -374,7 +374,7 @@ def _listed(values: frozenset[str] | set[str]) -> str:
 
 
 def _in_conflict(old: Claim, new: Claim, conflict: str, distance: float, radii: Radii) -> Judgement:
-    """Two texts that cannot be the same: an update when the later one says that something changed, in the same place."""
+    """Two texts that cannot be the same: an update when the later one says that this changed."""
     overlap = _containment(old, new)
     if old.past or new.past or old.intent or new.intent:
         return Judgement(Verdict.DISTINCT, conflict)
@@ -403,14 +403,15 @@ def _named_before(old: Claim, new: Claim) -> bool:
 
 
 _FROM_TO = re.compile(
-    r"\b(?:switched|changed|moved|upgraded|migrated|went|swapped|traded|replaced)\b(?: \w+){0,2}? (?:from )?(?:the |a |an |her |his |their )?"
+    r"\b(?:switched|changed|moved|upgraded|migrated|went|swapped|traded|replaced)\b(?: \w+){0,2}? (?:from )?"
+    r"(?:the |a |an |her |his |their )?"
     r"(?P<old>[\w .#+-]{2,40}?) (?:to|for|with|by) (?:the |a |an )?(?P<new>[\w .#+-]{2,60})",
     re.IGNORECASE,
 )
 
 
 def _left_behind(old: Claim, new: Claim) -> Judgement | None:
-    """ "switched from X to Y", where the stored text says X."""
+    """An update that names what it leaves ("switched from X to Y"), where the stored text says that."""
     match = _FROM_TO.search(new.text)
     if match is None or new.intent or old.past or (old.subject and new.subject and old.subject != new.subject):
         return None

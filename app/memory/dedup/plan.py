@@ -91,9 +91,9 @@ class Planner:
         memory = probe.memory
         known = self._known(near, probe)
         own = self._working.get(memory.id)
-        if own is None and (alias := next((w for w, _d in known if memory.id in w.memory.aliases), None)):
-            if self._actor == "pipeline":
-                return Outcome("same", alias.memory.id, "was folded into it before")
+        alias = next((w for w, _d in known if memory.id in w.memory.aliases), None)
+        if own is None and alias is not None and self._actor == "pipeline":
+            return Outcome("same", alias.memory.id, "was folded into it before")
         if own is not None:
             return self._replace(own, probe)
         if self._actor == "pipeline" and (grave := _grave(memory, probe, tombstones, self._radii.trusted(0.5))):
@@ -171,7 +171,7 @@ class Planner:
         return Outcome("merged", working.memory.id, verdict.reason)
 
     def _supersede(self, probe: Probe, updates: Sequence[tuple[_Working, Judgement]]) -> Outcome | None:
-        """Put the memory into the timeline of its attribute: it ends what was true before and is ended by what is later."""
+        """Put the memory into the timeline of its attribute: it ends what was true before; what is later ends it."""
         memory = probe.memory
         begins = stated(memory)
         retired: list[tuple[_Working, Judgement]] = []

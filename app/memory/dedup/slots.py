@@ -57,36 +57,36 @@ _OWNING = (
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (attribute, re.compile(pattern + _END, 0 if cased else re.IGNORECASE))
     for attribute, pattern, cased in (
-        ("owner", rf"^(?:the )?(?:new |current )?(?:owner|maintainer|lead)(?:ship)? (?:of|for) {_OBJECT}(?: (?:is|was|has been|has|now|changed|moved|passed|went|goes|transferred|handed|given|over|to|on|from [A-ZÀ-Þ]\S+|been|lies|rests|with))+ {_PERSON}", False),  # noqa: E501
-        ("owner", rf"^{_OBJECT}{_ADVERBS}{_NOT}\s+(?:is |was |has been |been )?(?:now )?(?:owned|maintained|run|led|managed|looked after|taken over|headed) by {_PERSON}", False),  # noqa: E501
-        ("owner", rf"^{_OBJECT}{_ADVERBS}\s+(?:was |is |has been |got )?(?:now )?(?:handed over|handed|transferred|reassigned|assigned|passed|given|belongs|moved|changed hands)(?: on| over)?(?: from [^,;]+?)? to {_PERSON}", False),  # noqa: E501
-        ("owner", rf"^{_OBJECT}(?:['’]s| has a) (?:new |current )?(?:owner|maintainer|lead) (?:is|is now|named|called|became|:)?\s*{_PERSON}", False),  # noqa: E501
+        ("owner", rf"^(?:the )?(?:new |current )?(?:owner|maintainer|lead)(?:ship)? (?:of|for) {_OBJECT}(?: (?:is|was|has been|has|now|changed|moved|passed|went|goes|transferred|handed|given|over|to|on|from [A-ZÀ-Þ]\S+|been|lies|rests|with))+ {_PERSON}", False),
+        ("owner", rf"^{_OBJECT}{_ADVERBS}{_NOT}\s+(?:is |was |has been |been )?(?:now )?(?:owned|maintained|run|led|managed|looked after|taken over|headed) by {_PERSON}", False),
+        ("owner", rf"^{_OBJECT}{_ADVERBS}\s+(?:was |is |has been |got )?(?:now )?(?:handed over|handed|transferred|reassigned|assigned|passed|given|belongs|moved|changed hands)(?: on| over)?(?: from [^,;]+?)? to {_PERSON}", False),
+        ("owner", rf"^{_OBJECT}(?:['’]s| has a) (?:new |current )?(?:owner|maintainer|lead) (?:is|is now|named|called|became|:)?\s*{_PERSON}", False),
         ("owner", rf"^{_PERSON}{_ADVERBS}{_NOT}\s+{_OWNING} {_OBJECT}", False),
-        ("owner", rf"^(?P<old>[^,;]{{1,40}}?)\s+(?:handed|passed|transferred|gave)(?: over)?(?: ownership of)? {_OBJECT}(?: over)? to {_PERSON}", False),  # noqa: E501
+        ("owner", rf"^(?P<old>[^,;]{{1,40}}?)\s+(?:handed|passed|transferred|gave)(?: over)?(?: ownership of)? {_OBJECT}(?: over)? to {_PERSON}", False),
         ("residence", rf"^{_S}(?i:lives?|living|resides?|residing|stays|dwells)(?: now| currently)? (?:in|at) {_PLACE}", True),
-        ("residence", rf"^{_S}(?i:moved|relocated|has moved|moves|is moving|emigrated|transferred)(?: back| away| house| home| over)?(?: from [^,;]+?)? (?:back )?to {_PLACE}", True),  # noqa: E501
+        ("residence", rf"^{_S}(?i:moved|relocated|has moved|moves|is moving|emigrated|transferred)(?: back| away| house| home| over)?(?: from [^,;]+?)? (?:back )?to {_PLACE}", True),
         ("residence", rf"^{_S}(?i:based|settled|settled down|at home|located|living|domiciled) in {_PLACE}", True),
         ("residence", rf"^{_S}(?i:calls|made) {_PLACE} (?i:home|(?:his|her|their|its) (?:new )?home)", True),
         ("residence", rf"^{_S}(?i:left|moved out of|moved away from) (?P<old>[A-ZÀ-Þ][^,;]*?) (?i:for|to|and moved to|to live in) {_PLACE}", True),
-        ("employer", rf"^{_S}(?i:works?|working|employed|worked|got a job|has a job|took a job|took a position|started|started working|started a new job|started a job|starts|began working|got hired|hired|accepted a job|accepted an offer|a \w+|an \w+)(?: (?i:now|currently))?(?: as (?:an?|the) [^,;]+?)? (?i:at|for|by) {_NAME}", True),  # noqa: E501
+        ("employer", rf"^{_S}(?i:works?|working|employed|worked|got a job|has a job|took a job|took a position|started|started working|started a new job|started a job|starts|began working|got hired|hired|accepted a job|accepted an offer|a \w+|an \w+)(?: (?i:now|currently))?(?: as (?:an?|the) [^,;]+?)? (?i:at|for|by) {_NAME}", True),
         ("employer", rf"^{_S}(?i:joined|joins|has joined) {_NAME}(?: as (?:an?|the) [^,;]+?)?", True),
-        ("employer", rf"^{_S}(?i:left|quit|resigned from|was laid off from|was fired from|no longer works at) (?P<left>[A-ZÀ-Þ0-9][^,;]*?)(?: (?i:for|to join|and joined|to work (?:at|for)) {_NAME})", True),  # noqa: E501
+        ("employer", rf"^{_S}(?i:left|quit|resigned from|was laid off from|was fired from|no longer works at) (?P<left>[A-ZÀ-Þ0-9][^,;]*?)(?: (?i:for|to join|and joined|to work (?:at|for)) {_NAME})", True),
         ("left employer", rf"^{_S}(?i:left|quit|resigned from|was laid off (?:from|by)|was fired (?:from|by)|got laid off from|retired from) {_NAME}", True),
-        ("title", rf"^{_S}(?:works?|working|employed|worked|started(?: working| a (?:new )?job| a career| out)?|began(?: working)?|serves|took (?:up )?a (?:new )?(?:job|position|role)|got a (?:new )?job|retrained|earns a living|makes a living|has a job|found a (?:new )?job|hired)(?: now| currently)? as (?:an?|the) {_V}", False),  # noqa: E501
+        ("title", rf"^{_S}(?:works?|working|employed|worked|started(?: working| a (?:new )?job| a career| out)?|began(?: working)?|serves|took (?:up )?a (?:new )?(?:job|position|role)|got a (?:new )?job|retrained|earns a living|makes a living|has a job|found a (?:new )?job|hired)(?: now| currently)? as (?:an?|the) {_V}", False),
         ("title", rf"^{_S}(?:works?|working|employed)(?: now)? (?:at|for) [^,;]+? as (?:an?|the) {_V}", False),
-        ("title", rf"^{_S}(?:is|was|be|became|becomes|become|turned|changed (?:career|careers|jobs?)(?: and is| and became| to become| to)?|switched (?:career|careers|jobs?)(?: and is| and became| to become| to)?)(?:\s+(?:now|no longer|currently))*\s+(?:an?|the) {_V}", False),  # noqa: E501
+        ("title", rf"^{_S}(?:is|was|be|became|becomes|become|turned|changed (?:career|careers|jobs?)(?: and is| and became| to become| to)?|switched (?:career|careers|jobs?)(?: and is| and became| to become| to)?)(?:\s+(?:now|no longer|currently))*\s+(?:an?|the) {_V}", False),
         ("title", rf"^{_S}(?:promoted|was promoted|got promoted|moved up) to (?:an? |the )?{_V}", False),
-        ("title", rf"^{_S}(?:switched|changed|moved)(?: jobs?| careers?)?(?: from [^,;]+?)? to (?:being |becoming |working as )?(?:an? )?{_V}", False),  # noqa: E501
-        ("diet", rf"^{_S}(?:went from [^,;]+? to|switched from [^,;]+? to|changed from [^,;]+? to|moved from [^,;]+? to|went back to|went back to being|returned to|is|are|went|goes|became|becomes|become|turned|switched to|converted to|changed to|moved to|adopted|adopts|follows?|following|keeps|eats|is on|on|started|tries|trying|sticks to|maintains|practi[cs]es|identifies as|stays|chose|has been|been)(?:\s+(?:now|no longer|currently|on|been))*\s+(?:being |eating |following )?(?:an? |the )?(?:strict |strictly |mostly |fully |new )?{_V}(?: diet| food| lifestyle| eating plan| meals)?", False),  # noqa: E501
-        ("marital status", rf"^{_S}(?:is |got |gets |are |became )?(?:now |newly |happily |no longer )?(?P<v>single|married|engaged|divorced|widowed|separated|dating)(?: to [^,;]+?| with [^,;]+?| [A-Z]\w+)?", False),  # noqa: E501
+        ("title", rf"^{_S}(?:switched|changed|moved)(?: jobs?| careers?)?(?: from [^,;]+?)? to (?:being |becoming |working as )?(?:an? )?{_V}", False),
+        ("diet", rf"^{_S}(?:went from [^,;]+? to|switched from [^,;]+? to|changed from [^,;]+? to|moved from [^,;]+? to|went back to|went back to being|returned to|is|are|went|goes|became|becomes|become|turned|switched to|converted to|changed to|moved to|adopted|adopts|follows?|following|keeps|eats|is on|on|started|tries|trying|sticks to|maintains|practi[cs]es|identifies as|stays|chose|has been|been)(?:\s+(?:now|no longer|currently|on|been))*\s+(?:being |eating |following )?(?:an? |the )?(?:strict |strictly |mostly |fully |new )?{_V}(?: diet| food| lifestyle| eating plan| meals)?", False),
+        ("marital status", rf"^{_S}(?:is |got |gets |are |became )?(?:now |newly |happily |no longer )?(?P<v>single|married|engaged|divorced|widowed|separated|dating)(?: to [^,;]+?| with [^,;]+?| [A-Z]\w+)?", False),
         ("age", rf"^{_S}(?:is |turned |turns |just turned |aged )?(?P<v>\d{{1,3}})(?: years? old| years of age)", False),
         ("age", rf"^{_S}(?:turned|turns|has turned|just turned) (?P<v>\d{{1,3}})", False),
         ("manager", rf"^{_S}(?:reports|reporting|answers) to {_V}", False),
         ("weight", rf"^{_S}weighs {_V}", False),
-        ("", r"^(?P<v>[^,;]{1,50}?) (?:is|are|became)(?: now)? (?P<s>[^,;]{1,50}?)['’]s? (?:new |current |absolute )?(?P<a>(?:(?:all-time )?favou?rite|preferred) [\w -]{2,30}?)", False),  # noqa: E501
-        ("", rf"^(?P<s>[^,;]{{1,50}}?)['’]s? (?:new |current |home |own )?(?P<a>(?:(?:favou?rite|preferred) )?[\w-]+(?: [\w-]+)?)(?: has| was| is| are)*(?: now| currently)?(?P<not> not)?(?: is| are| became| changed(?: from [^,;]+?)? to| moved(?: from [^,;]+?)? to| went (?:up|down) to| was (?:postponed|pushed back|moved|rescheduled|raised|increased|reduced|lowered|updated) to| is down to| is up to| has been| now)+(?: now| currently)? (?:an? |the )?{_V}", False),  # noqa: E501
-        ("", rf"^(?:the )?(?:new |current )?(?P<a>[\w-]+(?: [\w-]+)?) (?:of|for) (?P<s>(?:the )?[^,;]{{2,50}}?) (?:is|are|has changed to|changed to|was moved to|was changed to|is now|moved to|was postponed to|was pushed back to)(?: now)? {_V}", False),  # noqa: E501
-        ("", rf"^(?P<s>[^,;]{{1,50}}?) changed (?:his|her|their|the|its) (?P<a>[\w-]+(?: [\w-]+)?)(?: from [^,;]+?)? to {_V}", False),  # noqa: E501
+        ("", r"^(?P<v>[^,;]{1,50}?) (?:is|are|became)(?: now)? (?P<s>[^,;]{1,50}?)['’]s? (?:new |current |absolute )?(?P<a>(?:(?:all-time )?favou?rite|preferred) [\w -]{2,30}?)", False),
+        ("", rf"^(?P<s>[^,;]{{1,50}}?)['’]s? (?:new |current |home |own )?(?P<a>(?:(?:favou?rite|preferred) )?[\w-]+(?: [\w-]+)?)(?: has| was| is| are)*(?: now| currently)?(?P<not> not)?(?: is| are| became| changed(?: from [^,;]+?)? to| moved(?: from [^,;]+?)? to| went (?:up|down) to| was (?:postponed|pushed back|moved|rescheduled|raised|increased|reduced|lowered|updated) to| is down to| is up to| has been| now)+(?: now| currently)? (?:an? |the )?{_V}", False),
+        ("", rf"^(?:the )?(?:new |current )?(?P<a>[\w-]+(?: [\w-]+)?) (?:of|for) (?P<s>(?:the )?[^,;]{{2,50}}?) (?:is|are|has changed to|changed to|was moved to|was changed to|is now|moved to|was postponed to|was pushed back to)(?: now)? {_V}", False),
+        ("", rf"^(?P<s>[^,;]{{1,50}}?) changed (?:his|her|their|the|its) (?P<a>[\w-]+(?: [\w-]+)?)(?: from [^,;]+?)? to {_V}", False),
         ("", rf"^(?P<s>[^,;]{{1,50}}?)(?: has| got)+ (?:an? )new (?P<a>[\w-]+(?: [\w-]+)?):? {_V}", False),
     )
 )  # fmt: skip
@@ -168,7 +168,7 @@ def _attribute(noun: str) -> str:
 
 
 def _compound(words: list[str]) -> str:
-    """ "phone number", "flight date": the head decides, the rest stays part of the attribute's name."""
+    """The head noun decides ("phone number"); the rest stays part of the attribute's name."""
     return " ".join(words) if words[-1] in lexicon.SINGLE_VALUED else ""
 
 
