@@ -15,8 +15,8 @@ from app.store.client import RedisClient, store_errors
 from app.store.records import record_from_row
 
 CHUNK = 100
-# How many memories of the same fact, id or attribute are looked at; a longer timeline is cut at its far end.
-MOST_EXACT = 60
+# How many memories with an id, of a fact, of an attribute are looked at; a longer timeline is cut at its far end.
+MOST_IDS, MOST_COPIES, MOST_VALUES = 3, 5, 60
 _RETURNED = ("dist", "text", "doc", "rev", "accessed", "count")
 
 
@@ -60,18 +60,16 @@ class NeighbourRepository:
         version = 0
         found: list[tuple[Neighbour, ...]] = []
         for start in range(0, len(probes), CHUNK):
-            chunk = probes[start : start + CHUNK]
+            commands = [_commands(where, probe, k) for probe in probes[start : start + CHUNK]]
             with self._client.pipeline(transaction=False) as pipeline:
                 pipeline.get(keys.scope_version(scope))
-                for probe in chunk:
-                    pipeline.execute_command(*_exact(where, probe))
-                    if k:
-                        pipeline.execute_command(*_nearest(where, probe, k))
+                for command in (command for own in commands for command in own):
+                    pipeline.execute_command(*command)
                 counter, *replies = pipeline.execute()
             if start == 0:
                 version = int(counter or 0)
-            each = 2 if k else 1
-            found += [_merged(replies[i], replies[i + 1] if k else [0]) for i in range(0, len(replies), each)]
+            rest = iter(replies)
+            found += [_merged([next(rest) for _command in own]) for own in commands]
         return Surroundings(version, tuple(found))
 
 
@@ -79,15 +77,21 @@ def _tag(encoded: str) -> str:
     return encoded.replace("-", "\\-")
 
 
-def _exact(where: str, probe: Probe) -> list[Any]:
+def _commands(where: str, probe: Probe, k: int) -> list[list[Any]]:
+    """The searches for one probe: by vector, id, fact and attribute, as far as it has them."""
     own = keys.encode(probe.memory.id) or "__none__"
-    ways = [f"@id:{{{own}}}", f"@aka:{{{own}}}"]
+    commands = [_nearest(where, probe, k)] if k else []
+    commands.append(_listing(f"{where} (@id:{{{own}}} | @aka:{{{own}}})", MOST_IDS))
     if probe.fingerprint:
-        ways.append(f"@fp:{{{probe.fingerprint}}}")
+        commands.append(_listing(f"{where} @fp:{{{probe.fingerprint}}}", MOST_COPIES))
     if probe.slots:
-        ways.append(f"@slot:{{{'|'.join(probe.slots)}}}")
-    return ["FT.SEARCH", index.MEMORIES, f"{where} ({' | '.join(ways)})", "RETURN", str(len(_RETURNED)), *_RETURNED,
-            "LIMIT", "0", str(MOST_EXACT), "SORTBY", "created", "DESC", "DIALECT", "2"]  # fmt: skip
+        commands.append(_listing(f"{where} @slot:{{{'|'.join(probe.slots)}}}", MOST_VALUES))
+    return commands
+
+
+def _listing(query: str, limit: int) -> list[Any]:
+    return ["FT.SEARCH", index.MEMORIES, query, "RETURN", str(len(_RETURNED)), *_RETURNED, "SORTBY", "created", "DESC",
+            "LIMIT", "0", str(limit), "DIALECT", "2"]  # fmt: skip
 
 
 def _nearest(where: str, probe: Probe, k: int) -> list[Any]:
@@ -97,9 +101,9 @@ def _nearest(where: str, probe: Probe, k: int) -> list[Any]:
             "DIALECT", "2"]  # fmt: skip
 
 
-def _merged(exact: list[Any], nearest: list[Any]) -> tuple[Neighbour, ...]:
+def _merged(replies: list[Any]) -> tuple[Neighbour, ...]:
     found: dict[bytes, Neighbour] = {}
-    for reply in (nearest, exact):
+    for reply in replies:
         for key, fields in index.parse_search(reply)[1]:
             if key in found or b"doc" not in fields:
                 continue

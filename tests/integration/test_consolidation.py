@@ -294,8 +294,8 @@ def test_every_fact_is_found_at_every_moment_of_compaction(engine: Container, sc
 
 def test_compaction_goes_on_where_it_stopped_and_says_how_far_it_is(engine: Container, scope: Scope):
     for start in range(0, 240, 40):
-        store(engine, scope, *[fact(str(n), f"User likes tea number {n // 2}", day=n) for n in range(start, start + 40)],
-              deduplicate=False)  # fmt: skip
+        some = [fact(str(n), f"User likes tea number {n // 2}", day=n) for n in range(start, start + 40)]
+        store(engine, scope, *some, deduplicate=False)
     assert engine.compaction.due(scope.namespace)
     slices = 0
     while not engine.compaction.slice(scope.namespace, new_id(), seconds=0.0):

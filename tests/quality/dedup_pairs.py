@@ -4,8 +4,8 @@
 
 A set is a text file of `verdict | stored | incoming` lines. `dedup_dev.txt` is what the rules were written against.
 The two others were written before anything was measured on them; precision and recall of merging on their first run,
-before their errors were looked at: `dedup_heldout.txt` 0.956 / 0.782, `dedup_unseen.txt` 0.925 / 0.860. Those figures, not
-today's, say what to expect of unseen texts.
+before their errors were looked at: `dedup_heldout.txt` 0.956 / 0.782, `dedup_unseen.txt` 0.925 / 0.860. Those figures,
+not today's, say what to expect of unseen texts.
 """
 
 from __future__ import annotations
@@ -70,9 +70,8 @@ def report(path: Path, *, details: bool = False) -> dict[str, tuple[float, float
     if details:
         for pair, distance, judgement in results:
             if pair.verdict is not judgement.verdict:
-                print(
-                    f"  {pair.verdict:8} → {judgement.verdict:8} {distance:.2f}  {pair.stored} | {pair.incoming}  [{judgement.reason}]"
-                )
+                judged_as = f"{pair.verdict:8} → {judgement.verdict:8} {distance:.2f}"
+                print(f"  {judged_as}  {pair.stored} | {pair.incoming}  [{judgement.reason}]")
     return found
 
 

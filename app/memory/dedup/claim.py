@@ -63,10 +63,13 @@ _ATTRIBUTED = frozenset(word for line in lexicon.KINDS for word in line)
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One text, read. `stems` are content words, synonyms folded, in order; everything else is evidence beside them."""
+    """One text, read. `stems` are content words, synonyms folded, in order, `content` the same as a set; the rest is
+    evidence beside them.
+    """
 
     text: str
     stems: tuple[str, ...]
+    content: frozenset[str]
     numbers: frozenset[str]
     dates: frozenset[str]
     names: tuple[str, ...]
@@ -81,11 +84,6 @@ class Claim:
     relatives: frozenset[tuple[str, str]]
     pairs: frozenset[tuple[str, str]]
     slots: tuple[Slot, ...]
-
-    @property
-    def content(self) -> frozenset[str]:
-        """The content words as a set."""
-        return frozenset(self.stems)
 
 
 _stemmer = snowballstemmer.stemmer("english")
@@ -114,9 +112,11 @@ def read(text: str) -> Claim:
     intent = bool(_INTENT.search(plain))
     ends = not intent and bool(_ENDINGS.search(plain))
     in_names = {part for name in names for part in name.split()}
+    stems = tuple(stem(w) for w in lower if _telling(w) and w not in in_names)
     return Claim(
         text=text,
-        stems=tuple(stem(w) for w in lower if _telling(w) and w not in in_names),
+        stems=stems,
+        content=frozenset(stems),
         numbers=numbers,
         dates=dates,
         names=names,
