@@ -5,7 +5,7 @@
 | `ltm:`  | the memory (see `records`) |
 | `ltmh:` | fingerprint → id of the current memory that states the fact |
 | `ltmv:` | what the memory was before each of its last changes, with the change's event |
-| `ltmc:` | the scope's change log: events only, never texts |
+| `ltmc:` | the scope's change log: events with their reasons, which may quote a word, not the texts |
 | `ltmr:` | the scope's version: grows with every change |
 | `ltmt:` | tombstones: fingerprints of facts that the user deleted |
 """
