@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from app.config import Settings
 from app.memory.background import Background
 from app.memory.consolidation import Consolidation
@@ -14,6 +17,7 @@ from app.memory.dedup.plan import Outcome, put_change, tombstone
 from app.memory.errors import BackendUnavailable, Conflict, InvalidRequest, NotFound
 from app.memory.identity import memory_hash, new_id
 from app.memory.models import Batch, BatchRef, Memory, Scope, TaskRecord, utc_now
+from app.memory.topics.assignment import given_by_client
 from app.providers.interfaces import Embedder
 from app.store.batches import BatchRepository, TaskRepository
 from app.store.changes import Change, ChangeRepository
@@ -73,9 +77,9 @@ class LongTermMemory:
             return CreateOutcome(task_id=self._create_later(complete, deduplicate))
         vectors = self._embedder.embed([m.text for m in complete])
         results = self._consolidation.store(complete, vectors, deduplicate=deduplicate, actor="client")
-        pairs = zip(complete, results, strict=True)
-        new = [replace(m, id=outcome.memory_id) for m, outcome in pairs if outcome.status != "same"]
-        self._enrich_later(new)
+        rows = [row for row, outcome in enumerate(results) if outcome.status != "same"]
+        # What was merged is enriched under the id that it has now.
+        self._enrich_later([replace(complete[row], id=results[row].memory_id) for row in rows], vectors[rows])
         return CreateOutcome(results=tuple(results))
 
     def _create_later(self, memories: list[Memory], deduplicate: bool) -> str:
@@ -86,12 +90,12 @@ class LongTermMemory:
         self._start(ref)
         return task.id
 
-    def _enrich_later(self, memories: list[Memory]) -> None:
+    def _enrich_later(self, memories: list[Memory], vectors: npt.NDArray[np.float32]) -> None:
         wanted = self._settings.enable_topic_extraction or self._settings.enable_ner
         if not memories or not wanted:
             return
         ref = BatchRef(memories[0].namespace, f"enrich-{new_id()}")
-        self._batches.save(Batch(ref, records=tuple(memories)))
+        self._batches.save(Batch(ref, records=tuple(memories), vectors=vectors.tobytes()))
         self._start(ref)
 
     def _start(self, ref: BatchRef) -> None:
@@ -131,6 +135,8 @@ class LongTermMemory:
             current, revision, vector = stored
             changed = replace(current, **changes, updated_at=utc_now())
             changed = replace(changed, memory_hash=memory_hash(changed))
+            if "topics" in changes:
+                changed = given_by_client(changed)
             if changed.text != current.text:
                 vector = self._embedder.embed([changed.text])[0]
             moved = changed.scope != current.scope

@@ -57,7 +57,8 @@ class Message:
 class Memory:
     """One long-term memory, or a structured memory inside a session.
 
-    Times are timezone-aware UTC. `extracted_from` holds the ids of the source messages.
+    Times are timezone-aware UTC. `extracted_from` holds the ids of the source messages. `topic_aliases` are further
+    names under which filters on topics find it (not on the wire), `map_position` is its place on the topic map.
     """
 
     id: str
@@ -87,6 +88,8 @@ class Memory:
     superseded_by: str | None = None
     # Ids of memories that were folded into this one: they still lead here.
     aliases: tuple[str, ...] = ()
+    topic_aliases: tuple[str, ...] = ()
+    map_position: tuple[float, float] | None = None
 
     @property
     def scope(self) -> Scope:

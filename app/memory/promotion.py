@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,10 +16,11 @@ import structlog
 
 from app.config import Settings
 from app.memory.consolidation import Consolidation
-from app.memory.dedup.merge import union
 from app.memory.dedup.plan import put_change
+from app.memory.entity_enrichment import EntityEnrichment
 from app.memory.extraction.base import Extractor
 from app.memory.identity import extracted_memory_id, fingerprint, memory_hash
+from app.memory.labels import union
 from app.memory.models import (
     Batch,
     BatchRef,
@@ -33,7 +34,9 @@ from app.memory.models import (
     SessionRef,
     utc_now,
 )
-from app.providers.interfaces import Embedder, EntityRecognizer, TopicModel
+from app.memory.topics.assignment import merged_topics
+from app.memory.topics.enrichment import TopicEnrichment
+from app.providers.interfaces import Embedder
 from app.store.batches import BatchRepository, TaskRepository
 from app.store.changes import ChangeRepository
 from app.store.outbox import Outbox
@@ -44,6 +47,8 @@ log = structlog.get_logger(__name__)
 
 WINDOW_MESSAGES = 60
 UPDATE_TRIES = 10
+# How many texts one call of a model gets, between two reports of progress.
+PROGRESS_TEXTS = 256
 
 
 class Promotion:
@@ -61,8 +66,8 @@ class Promotion:
         consolidation: Consolidation,
         extractor: Callable[[], Extractor],
         embedder: Callable[[], Embedder],
-        entities: Callable[[], EntityRecognizer],
-        topics: Callable[[], TopicModel],
+        entities: Callable[[], EntityEnrichment],
+        topics: Callable[[], TopicEnrichment],
         settings: Settings,
     ) -> None:
         self._sessions = sessions
@@ -224,24 +229,15 @@ class Promotion:
         )
         return replace(memory, memory_hash=memory_hash(memory))
 
-    # -- entities → topics → embed -----------------------------------------------------------------------------------
+    # -- entities → embed → topics -----------------------------------------------------------------------------------
 
     def entities(self, ref: BatchRef) -> BatchRef | None:
         """Add named entities to the batch's memories; what the client gave stays."""
         if not self._settings.enable_ner:
             return ref
 
-        def add(records: Sequence[Memory]) -> list[Memory]:
-            found = self._entities().recognize([m.text for m in records])
-            kinds = [{e.name: e.kind for e in entities} for entities in found]
-            return [
-                replace(
-                    m,
-                    entities=union(m.entities, [e.name for e in entities]),
-                    metadata={**m.metadata, "entity_types": kind} if kind else m.metadata,
-                )
-                for m, entities, kind in zip(records, found, kinds, strict=True)
-            ]
+        def add(batch: Batch) -> list[Memory]:
+            return self._entities().assign(batch.records, self._chunks(batch, "entities"), batch.session)
 
         return self._map(ref, add)
 
@@ -250,9 +246,9 @@ class Promotion:
         if not self._settings.enable_topic_extraction or not self._settings.top_k_topics:
             return ref
 
-        def add(records: Sequence[Memory]) -> list[Memory]:
-            found = self._topics().assign([m.text for m in records], top_k=self._settings.top_k_topics)
-            return [replace(m, topics=union(m.topics, topics)) for m, topics in zip(records, found, strict=True)]
+        def add(batch: Batch) -> list[Memory]:
+            self._progress(batch, "topics", 0)
+            return self._topics().assign(batch.records, _vectors(batch))
 
         return self._map(ref, add)
 
@@ -262,7 +258,9 @@ class Promotion:
         if batch is None:
             return None
         self._keep_lease(batch)
-        vectors = self._embedder().embed([m.text for m in batch.records])
+        embedder = self._embedder()
+        parts = [embedder.embed(texts) for texts in self._chunks(batch, "embed")]
+        vectors = np.concatenate(parts) if parts else np.empty((0, embedder.dimensions), np.float32)
         self._batches.save(replace(batch, vectors=np.asarray(vectors, np.float32).tobytes()))
         return ref
 
@@ -312,6 +310,7 @@ class Promotion:
         if batch is None:
             return None
         self._keep_lease(batch)
+        self._progress(batch, "index", 0)
         # A large direct create is the client's own word, like a small one.
         outcomes = self._consolidation.store(
             batch.records,
@@ -336,8 +335,7 @@ class Promotion:
                     break
                 current, revision, _vector = stored
                 enriched = replace(
-                    current,
-                    topics=union(current.topics, memory.topics),
+                    merged_topics(current, memory),
                     entities=union(current.entities, memory.entities),
                     metadata={**memory.metadata, **current.metadata},
                 )
@@ -364,7 +362,8 @@ class Promotion:
         else:
             self._outbox.finish_batch(batch.ref)
         if batch.task_id:
-            self._tasks.advance(batch.task_id, "success", utc_now(), details=batch.counts)
+            details = {**batch.counts, "step": "done", "memories_done": len(batch.records)}
+            self._tasks.advance(batch.task_id, "success", utc_now(), details=details)
         self._batches.delete(batch.ref)
         log.info("batch finished", batch=batch.ref.batch_id, **batch.counts)
 
@@ -376,14 +375,25 @@ class Promotion:
             run_id = batch.ref.batch_id.partition("-")[2]
             self._sessions.acquire_lease(batch.session, run_id, self._settings.promotion_lease_seconds)
 
-    def _map(self, ref: BatchRef, change: Callable[[Sequence[Memory]], list[Memory]]) -> BatchRef | None:
+    def _map(self, ref: BatchRef, change: Callable[[Batch], list[Memory]]) -> BatchRef | None:
         batch = self._batches.load(ref)
         if batch is None:
             return None
-        if batch.task_id:
-            self._tasks.advance(batch.task_id, "running", utc_now())
-        self._batches.save(replace(batch, records=tuple(change(batch.records))))
+        self._batches.save(replace(batch, records=tuple(change(batch))))
         return ref
+
+    def _chunks(self, batch: Batch, step: str) -> Iterator[list[str]]:
+        """The texts of a batch in parts, each one call of a model; the batch's task shows how far the step is."""
+        total = len(batch.records)
+        for start in range(0, total, PROGRESS_TEXTS):
+            self._progress(batch, step, start)
+            yield [m.text for m in batch.records[start : start + PROGRESS_TEXTS]]
+        self._progress(batch, step, total)
+
+    def _progress(self, batch: Batch, step: str, done: int) -> None:
+        if batch.task_id:
+            details = {"step": step, "memories_done": done, "memories_total": len(batch.records)}
+            self._tasks.advance(batch.task_id, "running", utc_now(), details=details)
 
 
 def _vectors(batch: Batch) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:

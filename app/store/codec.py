@@ -77,7 +77,7 @@ def message_from_json(stored: dict[str, Any]) -> Message:
 
 
 _MEMORY_TIMES = ("created_at", "last_accessed", "updated_at", "event_date", "persisted_at", "valid_from", "valid_to")
-_MEMORY_TUPLES = ("topics", "entities", "extracted_from", "aliases")
+_MEMORY_TUPLES = ("topics", "entities", "extracted_from", "topic_aliases", "aliases")
 
 
 def memory_to_json(memory: Memory) -> dict[str, Any]:
@@ -93,6 +93,8 @@ def memory_from_json(stored: dict[str, Any]) -> Memory:
         values[name] = to_time(values.get(name))
     for name in _MEMORY_TUPLES:
         values[name] = tuple(values.get(name) or ())
+    if values.get("map_position"):
+        values["map_position"] = tuple(values["map_position"])
     return Memory(**values)
 
 

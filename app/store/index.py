@@ -49,7 +49,7 @@ def memories_schema(version: int, dimensions: int) -> IndexSchema:
             "index": {"name": f"{MEMORIES}-v{version}", "prefix": keys.RECORD_PREFIX, "key_separator": ""},
             "fields": [
                 _tag("id"),
-                *(_tag(name) for name in ("ns", "user", "sess", "type", "strat", "topics", "ents")),
+                *(_tag(name) for name in ("ns", "user", "sess", "type", "strat", "topics", "tals", "ents")),
                 # Fingerprint, single-valued attributes, folded ids, "1" once superseded, and by what.
                 *(_tag(name) for name in ("fp", "slot", "aka", "old", "by")),
                 _number("from"),

@@ -72,7 +72,7 @@ def scope_version(scope: Scope) -> str:
 
 
 def change_log(scope: Scope) -> str:
-    """List of the changes of a scope's memories, oldest first: what, when, why (a reason may quote a word), not the texts."""
+    """List of the changes of a scope's memories, oldest first: what, when and why (which may quote a word)."""
     return _scoped("ltmc", scope)
 
 

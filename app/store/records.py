@@ -55,6 +55,7 @@ class RecordRepository:
     def __init__(self, client: RedisClient) -> None:
         self._client = client
         self._touch = script(client, "record_touch")
+        self._retag = script(client, "record_retag")
 
     # -- access --------------------------------------------------------------------------------------
 
@@ -64,6 +65,21 @@ class RecordRepository:
             for key in record_keys:
                 self._touch(keys=[key], args=[repr(at.timestamp())], client=pipeline)
             pipeline.execute()
+
+    def retag(self, changes: Sequence[tuple[Memory, Memory, int]]) -> list[str]:
+        """Store other topics for memories, given as (before, after, revision of before); one round trip.
+
+        Per memory `stored`, `conflict` (it was changed meanwhile) or `gone`.
+        """
+        with self._client.pipeline(transaction=False) as pipeline:
+            for before, after, revision in changes:
+                old, new = _topic_tags(before), _topic_tags(after)
+                self._retag(
+                    keys=[keys.record(after.scope, after.id), keys.scope_version(after.scope)],
+                    args=[revision, _doc(after), int(old != new), new.get("topics", ""), new.get("tals", "")],
+                    client=pipeline,
+                )
+            return [reply.decode() for reply in pipeline.execute()]
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -114,13 +130,16 @@ class RecordRepository:
         with self._client.pipeline(transaction=False) as pipeline:
             for scope, memory_id in memories:
                 pipeline.hmget(keys.record(scope, memory_id), *_PAGE_FIELDS, "vec")
-            rows = pipeline.execute()
-        return [
-            (record_from_row(row[:-1]), int(row[-2]), np.frombuffer(row[-1], np.float32))
-            if row[1] is not None
-            else None
-            for row in rows
-        ]
+            return [_with_vector(row) for row in pipeline.execute()]
+
+    def read_keys_with_vectors(
+        self, record_keys: Sequence[bytes]
+    ) -> list[tuple[Memory, int, npt.NDArray[np.float32]] | None]:
+        """Memories by key, with revision and vector (shape (dim,)), one round trip."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for key in record_keys:
+                pipeline.hmget(key, *_PAGE_FIELDS, "vec")
+            return [_with_vector(row) for row in pipeline.execute()]
 
     def count(self, condition: MemoryFilter) -> int:
         """How many memories match. One round trip."""
@@ -261,13 +280,32 @@ def _scored(reply: list[Any]) -> list[tuple[bytes, float, dict[bytes, bytes]]]:
     return rows
 
 
+def _with_vector(row: Sequence[Any]) -> tuple[Memory, int, npt.NDArray[np.float32]] | None:
+    if row[1] is None:
+        return None
+    return record_from_row(row[:-1]), int(row[-2]), np.frombuffer(row[-1], np.float32)
+
+
+def _doc(memory: Memory) -> bytes:
+    doc = codec.memory_to_json(memory)
+    for name in _IN_OWN_FIELDS:
+        del doc[name]
+    return codec.dumps(doc)
+
+
+def _folded(values: Sequence[str]) -> str:
+    return ",".join(dict.fromkeys(keys.fold(v) for v in values if v.strip()))
+
+
+def _topic_tags(memory: Memory) -> dict[str, str]:
+    tags = {"topics": _folded(memory.topics), "tals": _folded(memory.topic_aliases)}
+    return {name: value for name, value in tags.items() if value}
+
+
 def record_to_hash(
     memory: Memory, vector: npt.NDArray[np.float32] | None, *, slots: Sequence[str] = (), valid_from: datetime
 ) -> dict[str, Any]:
     """The fields of a memory's hash; without a vector the stored one stays. `slots` are hashes of its attributes."""
-    doc = codec.memory_to_json(memory)
-    for name in _IN_OWN_FIELDS:
-        del doc[name]
     fields: dict[str, Any] = {
         "id": keys.encode(memory.id),
         "ns": keys.encode(memory.namespace),
@@ -279,7 +317,7 @@ def record_to_hash(
         "created": repr(memory.created_at.timestamp()),
         "accessed": repr(memory.last_accessed.timestamp()),
         "count": memory.access_count,
-        "doc": codec.dumps(doc),
+        "doc": _doc(memory),
         "from": repr(valid_from.timestamp()),
     }
     if vector is not None:
@@ -292,9 +330,9 @@ def record_to_hash(
         fields["slot"] = ",".join(slots)
     if memory.event_date is not None:
         fields["event"] = repr(memory.event_date.timestamp())
-    for name, values in (("topics", memory.topics), ("ents", memory.entities)):
-        if values:
-            fields[name] = ",".join(dict.fromkeys(keys.fold(v) for v in values if v.strip()))
+    fields |= _topic_tags(memory)
+    if memory.entities:
+        fields["ents"] = _folded(memory.entities)
     return fields
 
 

@@ -13,7 +13,6 @@ from tests.support.builders import a_memory, a_message, a_session
 
 pytestmark = pytest.mark.integration
 
-MEMORIES = 1_000
 THINGS = ("boat", "violin", "tent", "camera", "loom", "kite", "canoe", "guitar", "lamp", "globe")
 
 
@@ -47,13 +46,13 @@ def p99(seconds: list[float]) -> float:
     return sorted(seconds)[int(len(seconds) * 0.99)]
 
 
-def measure(api: Api) -> tuple[float, float, float]:
-    """The p99 of a request in seconds: idle, and while a thousand memories are created; and how long that took."""
+def measure(api: Api, memories: int) -> tuple[float, float, float]:
+    """The p99 of a request in seconds: idle, and while so many memories are created; and how long that took."""
     probe = Probe(api)
     for _ in range(20):
         probe.once()
     idle = [second for _ in range(100) for second in probe.once()]
-    records = [a_memory(f"Item {n}: a {THINGS[n % 10]} bought in {1900 + n % 100}") for n in range(MEMORIES)]
+    records = [a_memory(f"Item {n}: a {THINGS[n % 10]} bought in {1900 + n % 100}") for n in range(memories)]
     busy: list[float] = []
     with ThreadPoolExecutor(1) as pool:
         begun = time.perf_counter()
@@ -65,26 +64,26 @@ def measure(api: Api) -> tuple[float, float, float]:
             busy += probe.once()
         took = time.perf_counter() - begun
     assert task["status"] == "success", task
-    assert api.search(limit=1)["total"] == MEMORIES + 1
+    assert api.search(limit=1)["total"] == memories + 1
     return p99(idle), p99(busy), took
 
 
 def told(idle: float, busy: float, took: float) -> str:
     return (
-        f"p99 of other requests: idle {idle * 1000:.1f} ms, while {MEMORIES} memories are created (in {took:.1f} s) "
+        f"p99 of other requests: idle {idle * 1000:.1f} ms, while memories are created (in {took:.1f} s) "
         f"{busy * 1000:.1f} ms: {busy / idle:.1f} times"
     )
 
 
-def test_other_requests_are_answered_while_a_thousand_memories_are_created(api: Api):
-    idle, busy, took = measure(api)
+def test_other_requests_are_answered_while_many_memories_are_created(api: Api):
+    idle, busy, took = measure(api, 300)
     # Loose, since the tests share two cores with whatever else runs: what must not be is that nobody gets an answer.
     assert busy < max(3 * idle, 0.3), told(idle, busy, took)
 
 
 @pytest.mark.load
 def test_a_thousand_memories_leave_the_p99_of_other_requests_under_three_times_idle(api: Api, capsys):
-    idle, busy, took = measure(api)
+    idle, busy, took = measure(api, 1_000)
     with capsys.disabled():
         print(f"\n{told(idle, busy, took)}")
     assert busy < 3 * idle, told(idle, busy, took)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from app.memory.dedup.judge import stated
 from app.memory.identity import memory_hash
+from app.memory.labels import union
 from app.memory.models import Memory
 
 # How many folded ids still lead to a memory; older ones are let go.
@@ -30,6 +30,7 @@ def merge(kept: Memory, folded: Memory, text: str) -> Memory:
         pinned=kept.pinned or folded.pinned,
         persisted_at=kept.persisted_at or folded.persisted_at,
         topics=union(kept.topics, folded.topics),
+        topic_aliases=union(kept.topic_aliases, folded.topic_aliases),
         entities=union(kept.entities, folded.entities),
         extracted_from=union(kept.extracted_from, folded.extracted_from)[:MAX_SOURCES],
         metadata={**folded.metadata, **kept.metadata},
@@ -42,17 +43,9 @@ def merge(kept: Memory, folded: Memory, text: str) -> Memory:
 def confirm(kept: Memory, incoming: Memory) -> Memory:
     """The stored memory after it was said again: its words stay, the sources grow."""
     return replace(merge(kept, incoming, kept.text), access_count=kept.access_count, updated_at=kept.updated_at,
-                   metadata=kept.metadata, topics=kept.topics, entities=kept.entities,
+                   metadata=kept.metadata, topics=kept.topics, topic_aliases=kept.topic_aliases, entities=kept.entities,
                    created_at=kept.created_at, memory_hash=kept.memory_hash, valid_from=kept.valid_from)  # fmt: skip
 
 
 def _aliases(kept: Memory, folded: Memory) -> tuple[str, ...]:
     return tuple(dict.fromkeys(i for i in (*kept.aliases, *folded.aliases, folded.id) if i != kept.id))[-MAX_ALIASES:]
-
-
-def union(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
-    """Both, in order, without repetitions that differ only in case."""
-    seen: dict[str, str] = {}
-    for value in (*first, *second):
-        seen.setdefault(value.casefold(), value)
-    return tuple(seen.values())
