@@ -113,7 +113,8 @@ class Consolidation:
         if not judged:
             near = [_exact(p, n, deduplicate) for p, n in zip(probes, near, strict=True)]
         second = self._second_opinion(probes, near, opinions, actor) if judged else None
-        planner = Planner(self.radii, actor=actor, at=utc_now(), second_opinion=second)
+        radii = self.radii if judged else Radii()
+        planner = Planner(radii, actor=actor, at=utc_now(), second_opinion=second)
         return planner.plan(probes, near, tombstones, judged=deduplicate)
 
     def _second_opinion(
