@@ -121,6 +121,53 @@ def migrate_status() -> None:
         click.echo(f"{item.number:4d} {item.name:40s} {'applied' if item.number in done else 'pending'}")
 
 
+@main.command("export")
+@click.argument("namespace", required=False)
+@click.option("-o", "--output", type=click.File("wb"), default="-", help="File to write; default: standard output.")
+def export_namespace(namespace: str | None, output) -> None:  # type: ignore[no-untyped-def]
+    """Write a namespace (default: the one without a name) as JSON Lines, without loss."""
+    from app.container import container
+
+    _store(get_settings())
+    for count, line in enumerate(container().erasure.export(namespace), start=-1):
+        output.write(line)
+        if count > 0 and count % 1_000 == 0:
+            click.echo(f"{count} lines", err=True)
+
+
+@main.command("import")
+@click.argument("source", type=click.File("rb"))
+def import_namespace(source) -> None:  # type: ignore[no-untyped-def]
+    """Read an export ("-": standard input) back into its namespace; what is there under the same ids is replaced."""
+    from app.container import container
+
+    _store(get_settings())
+    done = 0
+    try:
+        for done in container().erasure.load(source, None, any_namespace=True):
+            if done % 1_000 == 0:
+                click.echo(f"{done} lines", err=True)
+    except MemoryPlatformError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{done} lines read", err=True)
+
+
+@main.command("erase")
+@click.option("-n", "--namespace", help="The tenant; default: the one without a name.")
+@click.option("-u", "--user-id", required=True)
+@click.confirmation_option(prompt="Erase everything about this user?")
+def erase_user(namespace: str | None, user_id: str) -> None:
+    """Erase everything about one user in one namespace, and print the receipt."""
+    from app.container import container
+    from app.memory.erasure import Receipt
+    from app.memory.models import Scope
+    from app.store import codec
+
+    _store(get_settings())
+    receipt = container().erasure.erase(Scope(namespace, user_id))
+    click.echo(codec.dumps({name: getattr(receipt, name) for name in Receipt.__slots__}).decode())
+
+
 @main.command("settings")
 def settings_table() -> None:
     """Print all settings as the Markdown table of docs/configuration.md."""

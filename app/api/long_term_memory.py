@@ -10,6 +10,7 @@ from marshmallow import fields
 from app.api.resource import blueprint, engine, links, refusals
 from app.api.schemas.base import AckSchema
 from app.api.schemas.fields import Text
+from app.api.schemas.history import HistorySchema
 from app.api.schemas.lifecycle import ForgetQuerySchema, ForgetReportSchema, ForgetSchema
 from app.api.schemas.memory import CreatedSchema, CreateMemoriesSchema, MemoryRecordSchema, MemoryUpdateSchema
 from app.api.schemas.search import SearchQuerySchema, SearchRequestSchema, SearchResultsSchema
@@ -56,7 +57,7 @@ def create_memories(body: dict[str, Any], query: dict[str, Any]) -> Any:
         answer["task_id"] = outcome.task_id
     else:
         answer["results"] = [
-            {"id": m.id, "status": r.status, "memory_id": r.memory_id}
+            {"id": m.id, "status": r.status, "memory_id": r.memory_id} | ({"reason": r.reason} if r.judged else {})
             for m, r in zip(memories, outcome.results, strict=True)
         ]
     return answer
@@ -110,8 +111,28 @@ def forget_memories(body: dict[str, Any], query: dict[str, Any]) -> Any:
 def compact_memories(query: dict[str, Any]) -> Any:
     """Fold duplicates into one; pinned memories are never touched."""
     _require_enabled()
-    remaining = engine().lifecycle.compact(scope_filter(query.get("namespace"), query.get("user_id")))
+    remaining = engine().compaction.compact(scope_filter(query.get("namespace"), query.get("user_id")))
     return f"ok, {remaining} memories remaining after compaction"
+
+
+@bp.route("/<path:memory_id>/history", methods=["GET"])
+@bp.arguments(ScopeQuerySchema, location="query")
+@bp.response(200, HistorySchema)
+@bp.doc(responses=refusals({**_DISABLED, **_UNKNOWN, **_AMBIGUOUS}))
+def get_memory_history(query: dict[str, Any], memory_id: str) -> Any:
+    """Get a memory's earlier states with the reasons of their changes (additive to the contract)."""
+    _require_enabled()
+    return engine().history.of(memory_id, namespace=query.get("namespace"), user_id=query.get("user_id"))
+
+
+@bp.route("/<path:memory_id>/restore", methods=["POST"])
+@bp.arguments(ScopeQuerySchema, location="query")
+@bp.response(200, MemoryRecordSchema)
+@bp.doc(responses=refusals({**_DISABLED, **_UNKNOWN, 409: "Nothing to undo, or later changes come first"}))
+def restore_memory(query: dict[str, Any], memory_id: str) -> Any:
+    """Undo the last change of a memory: an edit, a merge, a retirement, a deletion (additive to the contract)."""
+    _require_enabled()
+    return engine().history.restore(memory_id, namespace=query.get("namespace"), user_id=query.get("user_id"))
 
 
 @bp.route("/<path:memory_id>", methods=["GET"])

@@ -287,7 +287,7 @@ def compact_long_term_memories(call: Call, arguments: dict[str, Any]) -> str:
     _long_term(call)
     scope = call.scope.scope(arguments.get("namespace"), arguments.get("user_id"))
     condition = scope_filter(scope.namespace, scope.user_id, arguments.get("session_id"))
-    remaining = call.engine.lifecycle.compact(condition)
+    remaining = call.engine.compaction.compact(condition)
     return f"ok, {remaining} memories remaining after compaction"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -44,12 +44,16 @@ TIME_FIELDS = ("created_at", "last_accessed", "event_date")
 
 @dataclass(frozen=True, slots=True)
 class MemoryFilter:
-    """What a search is limited to: field name → filter. Several tag filters on one field are AND-ed too."""
+    """What a search is limited to: field name → filter. Several tag filters on one field are AND-ed too.
+
+    Superseded memories never match, unless `as_of` asks for what was true at that moment.
+    """
 
     tags: Mapping[str, tuple[TagFilter, ...]] = field(default_factory=dict)
     times: Mapping[str, TimeFilter] = field(default_factory=dict)
     ids: tuple[str, ...] | None = None
+    as_of: datetime | None = None
 
     def also(self, name: str, condition: TagFilter) -> MemoryFilter:
         """This filter, limited further on one tag field."""
-        return MemoryFilter({**self.tags, name: (*self.tags.get(name, ()), condition)}, self.times, self.ids)
+        return replace(self, tags={**self.tags, name: (*self.tags.get(name, ()), condition)})

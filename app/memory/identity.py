@@ -58,3 +58,8 @@ def fingerprint(memory: Memory) -> str:
     date = memory.event_date.date().isoformat() if memory.event_date else ""
     said = f"{memory.memory_type}\x1f{date}\x1f{normalised(memory.text)}"
     return hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
+
+def slot_mark(slot_key: str) -> str:
+    """A single-valued attribute of a subject, as stored and looked up."""
+    return hashlib.blake2b(slot_key.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""Forgetting and compaction: what leaves the store, by rule and never by surprise."""
+"""Forgetting: what leaves the store, by rule and never by surprise."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from datetime import datetime
 import structlog
 
 from app.memory.filters import MemoryFilter, TagFilter
-from app.memory.identity import fingerprint
 from app.memory.models import Memory, utc_now
 from app.memory.ranking import SECONDS_PER_DAY, RecencyWeights, recency
+from app.store.changes import Change, ChangeRepository
 from app.store.records import RecordRepository
 
 log = structlog.get_logger(__name__)
@@ -41,7 +41,14 @@ class ForgetReport:
 def select_forgettable(
     memories: Sequence[Memory], policy: ForgetPolicy, now: datetime, pinned_ids: Collection[str] = ()
 ) -> list[Memory]:
-    """The memories that the policy gives up, in the order given.
+    """The memories that the policy gives up, in the order given; see `forgettable` for the rules."""
+    return [memory for memory, _reason in forgettable(memories, policy, now, pinned_ids)]
+
+
+def forgettable(
+    memories: Sequence[Memory], policy: ForgetPolicy, now: datetime, pinned_ids: Collection[str] = ()
+) -> list[tuple[Memory, str]]:
+    """The memories that the policy gives up, each with the reason, in the order given.
 
     With both ages set, a memory goes when it is older than `max_age_days × hard_age_multiplier`, or too old and too
     long unused at once; with one, when that one is exceeded. Of the others, `budget` keeps the most recent. Pinned
@@ -53,31 +60,35 @@ def select_forgettable(
         for m in memories
         if not m.pinned and m.id not in pinned_ids and (allowed is None or m.memory_type.value in allowed)
     ]
-    gone = [m for m in eligible if _outlived(m, policy, now)]
+    reasons = {(m.scope, m.id): reason for m in eligible if (reason := _outlived(m, policy, now))}
     if policy.budget is not None:
-        left = [m for m in eligible if m not in gone]
         weights = RecencyWeights()
         ranked = sorted(
-            left,
+            (m for m in eligible if (m.scope, m.id) not in reasons),
             key=lambda m: (
                 -recency(m.last_accessed.timestamp(), m.created_at.timestamp(), now.timestamp(), weights),
                 m.id,
             ),
         )
-        over = {(m.scope, m.id) for m in ranked[policy.budget :]} | {(m.scope, m.id) for m in gone}
-        gone = [m for m in eligible if (m.scope, m.id) in over]
-    return gone
+        reasons |= {(m.scope, m.id): f"beyond the budget of {policy.budget}" for m in ranked[policy.budget :]}
+    return [(m, reasons[m.scope, m.id]) for m in eligible if (m.scope, m.id) in reasons]
 
 
-def _outlived(memory: Memory, policy: ForgetPolicy, now: datetime) -> bool:
+def _outlived(memory: Memory, policy: ForgetPolicy, now: datetime) -> str | None:
     age = (now - memory.created_at).total_seconds() / SECONDS_PER_DAY
     idle = (now - memory.last_accessed).total_seconds() / SECONDS_PER_DAY
     max_age, max_idle = policy.max_age_days, policy.max_inactive_days
     if max_age is not None and max_idle is not None:
-        return age > max_age * policy.hard_age_multiplier or (age > max_age and idle > max_idle)
-    if max_age is not None:
-        return age > max_age
-    return max_idle is not None and idle > max_idle
+        if age > max_age * policy.hard_age_multiplier:
+            return f"older than {max_age * policy.hard_age_multiplier:g} days"
+        if age > max_age and idle > max_idle:
+            return f"older than {max_age:g} days and unused for {max_idle:g}"
+        return None
+    if max_age is not None and age > max_age:
+        return f"older than {max_age:g} days"
+    if max_idle is not None and idle > max_idle:
+        return f"unused for {max_idle:g} days"
+    return None
 
 
 def scope_filter(namespace: str | None, user_id: str | None, session_id: str | None = None) -> MemoryFilter:
@@ -89,11 +100,17 @@ def scope_filter(namespace: str | None, user_id: str | None, session_id: str | N
     return condition
 
 
-class Lifecycle:
-    """Deletes by policy and folds duplicates."""
+def tenant_filter(namespace: str | None) -> MemoryFilter:
+    """A filter on one tenant; None is the tenant without a name."""
+    return MemoryFilter().also("namespace", TagFilter(eq=namespace or ""))
 
-    def __init__(self, records: RecordRepository) -> None:
+
+class Lifecycle:
+    """Forgets by policy."""
+
+    def __init__(self, records: RecordRepository, changes: ChangeRepository) -> None:
         self._records = records
+        self._changes = changes
 
     def forget(
         self,
@@ -104,44 +121,35 @@ class Lifecycle:
         dry_run: bool,
         pinned_ids: Collection[str] = (),
     ) -> ForgetReport:
-        """Apply a policy to the oldest `limit` memories of a scope."""
-        scanned = self._oldest(condition, limit)
-        gone = select_forgettable(scanned, policy, utc_now(), pinned_ids)
-        if not dry_run:
-            self._records.delete([(m.scope, m.id) for m in gone])
-            for memory in gone:
-                log.info("memory forgotten", memory=memory.id, namespace=memory.namespace, reason="policy")
-        return ForgetReport(len(scanned), tuple(m.id for m in gone), dry_run)
+        """Apply a policy to the oldest `limit` memories of a scope; each deletion leaves an entry in the change log.
 
-    def compact(self, condition: MemoryFilter) -> int:
-        """Fold memories that say the same into one; how many memories the scope holds afterwards.
-
-        Of several copies a pinned one stays (all pinned ones do), else the one used last.
+        A memory that was changed (pinned, perhaps) since it was read stays.
         """
-        groups: dict[tuple[str | None, str | None, str], list[Memory]] = {}
-        for memory in self._oldest(condition, None):
-            mark = fingerprint(memory)
-            if mark:
-                groups.setdefault((memory.namespace, memory.user_id, mark), []).append(memory)
-        extra: list[Memory] = []
-        kept: list[tuple[Memory, str]] = []
-        for (_namespace, _user_id, mark), copies in groups.items():
-            if len(copies) > 1:
-                keep = max(copies, key=lambda m: (m.pinned, m.last_accessed, m.id))
-                extra += [m for m in copies if m is not keep and not m.pinned]
-                kept.append((keep, mark))
-        self._records.delete([(m.scope, m.id) for m in extra])
-        # The fact may have been known under a copy's id: from now on it is under that of the kept one.
-        self._records.adopt_fingerprints(kept)
-        return self._records.count(condition)
+        scanned = self._oldest(condition, limit)
+        now = utc_now()
+        revisions = {(m.scope, m.id): revision for m, revision in scanned}
+        gone = forgettable([m for m, _revision in scanned], policy, now, pinned_ids)
+        deleted = [m for m, _reason in gone]
+        if not dry_run:
+            deleted = [m for m, reason in gone if self._drop(m, revisions[m.scope, m.id], reason, now)]
+        return ForgetReport(len(scanned), tuple(m.id for m in deleted), dry_run)
 
-    def _oldest(self, condition: MemoryFilter, limit: int | None) -> list[Memory]:
-        found: list[Memory] = []
+    def _drop(self, memory: Memory, revision: int, reason: str, now: datetime) -> bool:
+        event = {"kind": "forgotten", "reason": reason, "actor": "forgetting", "at": now, "ids": [memory.id]}
+        change = Change(memory.scope, memory.id, expected_revision=revision, event=event)
+        applied = self._changes.apply(memory.scope, [change], at=now)
+        if applied is not None:
+            log.info("memory forgotten", memory=memory.id, namespace=memory.namespace, reason=reason)
+        return applied is not None
+
+    def _oldest(self, condition: MemoryFilter, limit: int) -> list[tuple[Memory, int]]:
+        """The oldest memories with their revisions, in that order."""
+        found: list[tuple[Memory, int]] = []
         offset = 0
-        while limit is None or offset < limit:
-            size = SCAN_PAGE if limit is None else min(SCAN_PAGE, limit - offset)
+        while offset < limit:
+            size = min(SCAN_PAGE, limit - offset)
             page, _total = self._records.list_page(condition, offset=offset, limit=size, oldest_first=True)
-            found += [m for m in self._records.read(page) if m is not None]
+            found += self._records.read_with_revisions(page)
             offset += len(page)
             if len(page) < size:
                 break

@@ -12,14 +12,17 @@ import numpy.typing as npt
 
 from app.config import Settings
 from app.memory.background import Background
+from app.memory.consolidation import Consolidation
+from app.memory.dedup.plan import Outcome, put_change, tombstone
 from app.memory.errors import BackendUnavailable, Conflict, InvalidRequest, NotFound
-from app.memory.identity import fingerprint, memory_hash, new_id
-from app.memory.models import Batch, BatchRef, Memory, TaskRecord, utc_now
+from app.memory.identity import memory_hash, new_id
+from app.memory.models import Batch, BatchRef, Memory, Scope, TaskRecord, utc_now
 from app.memory.topics.assignment import given_by_client
 from app.providers.interfaces import Embedder
 from app.store.batches import BatchRepository, TaskRepository
+from app.store.changes import Change, ChangeRepository
 from app.store.outbox import Outbox
-from app.store.records import PutResult, RecordRepository
+from app.store.records import RecordRepository
 
 UPDATABLE = (
     "text", "topics", "entities", "memory_type", "namespace", "user_id", "session_id", "event_date", "pinned",
@@ -31,7 +34,7 @@ UPDATE_TRIES = 10
 class CreateOutcome:
     """What a create did: per record its result when indexed already, else the id of the task that does it."""
 
-    results: tuple[PutResult, ...] = ()
+    results: tuple[Outcome, ...] = ()
     task_id: str | None = None
 
 
@@ -44,6 +47,8 @@ class LongTermMemory:
         batches: BatchRepository,
         tasks: TaskRepository,
         outbox: Outbox,
+        changes: ChangeRepository,
+        consolidation: Consolidation,
         embedder: Embedder,
         background: Background,
         settings: Settings,
@@ -52,6 +57,8 @@ class LongTermMemory:
         self._batches = batches
         self._tasks = tasks
         self._outbox = outbox
+        self._changes = changes
+        self._consolidation = consolidation
         self._embedder = embedder
         self._background = background
         self._settings = settings
@@ -59,7 +66,7 @@ class LongTermMemory:
     def create(self, memories: Sequence[Memory], *, deduplicate: bool) -> CreateOutcome:
         """Store memories; small batches are searchable when this returns, large ones become a task.
 
-        Small: one embedding call, two round trips, then enrichment (topics, entities) in the background. Large: the
+        Small: one embedding call, two round trips (look around, apply), then enrichment in the background. Large: the
         batch is stored with an outbox mark, so it survives whoever dies, and the chain is started.
         """
         if not memories:
@@ -69,9 +76,10 @@ class LongTermMemory:
         if len(complete) > self._settings.create_inline_limit:
             return CreateOutcome(task_id=self._create_later(complete, deduplicate))
         vectors = self._embedder.embed([m.text for m in complete])
-        results = self._records.put_many(complete, vectors, [fingerprint(m) for m in complete], deduplicate=deduplicate)
-        rows = [row for row, result in enumerate(results) if result.status != "same"]
-        self._enrich_later([complete[row] for row in rows], vectors[rows])
+        results = self._consolidation.store(complete, vectors, deduplicate=deduplicate, actor="client")
+        rows = [row for row, outcome in enumerate(results) if outcome.status != "same"]
+        # What was merged is enriched under the id that it has now.
+        self._enrich_later([replace(complete[row], id=results[row].memory_id) for row in rows], vectors[rows])
         return CreateOutcome(results=tuple(results))
 
     def _create_later(self, memories: list[Memory], deduplicate: bool) -> str:
@@ -121,7 +129,7 @@ class LongTermMemory:
             raise InvalidRequest("No fields provided for update")
         for _ in range(UPDATE_TRIES):
             current, _revision = self._one(memory_id, namespace, user_id)
-            stored = self._records.read_with_vectors([(current.scope, memory_id)])[0]
+            stored = self._records.read_with_vectors([(current.scope, current.id)])[0]
             if stored is None:
                 continue
             current, revision, vector = stored
@@ -132,16 +140,23 @@ class LongTermMemory:
             if changed.text != current.text:
                 vector = self._embedder.embed([changed.text])[0]
             moved = changed.scope != current.scope
-            if moved and self._records.read_with_vectors([(changed.scope, memory_id)])[0]:
-                raise Conflict(f"There is a memory with ID {memory_id} in the new scope already")
-            result = self._records.update(
-                changed, vector, fingerprint(changed), expected_revision=0 if moved else revision
+            if moved and self._records.read_with_vectors([(changed.scope, current.id)])[0]:
+                raise Conflict(f"There is a memory with ID {current.id} in the new scope already")
+            event = {"kind": "edited", "reason": "changed by a client: " + ", ".join(sorted(changes)),
+                     "actor": "client", "at": changed.updated_at, "ids": [current.id]}  # fmt: skip
+            change = put_change(
+                changed,
+                vector,
+                expected_revision=0 if moved else revision,
+                keeps=frozenset() if moved else frozenset({"accessed", "count"}),
+                event=event,
             )
-            if result.status == "conflict":
+            if self._changes.apply(changed.scope, [change], at=changed.updated_at) is None:
                 continue
             if moved:
                 # New place first, old place last: between the two the memory is in both, never in none.
-                self._records.delete([(current.scope, memory_id)])
+                gone = Change(current.scope, current.id, history=False, event={**event, "kind": "moved"})
+                self._changes.apply(current.scope, [gone], at=changed.updated_at)
             return changed
         raise BackendUnavailable(f"Memory {memory_id} is being changed by others all the time; try again")
 
@@ -160,4 +175,22 @@ class LongTermMemory:
                 f"Several tenants have memories with these IDs: {', '.join(ambiguous)}; say which with the query "
                 "parameters namespace and user_id"
             )
-        return self._records.delete([(rows[0][0].scope, rows[0][0].id) for rows in found if rows])
+        return self._delete({(rows[0][0].scope, rows[0][0].id) for rows in found if rows})
+
+    def _delete(self, targets: set[tuple[Scope, str]]) -> int:
+        """Delete memories and remember that the user wanted that: extraction does not bring them back."""
+        deleted = 0
+        now = utc_now()
+        ordered = sorted(targets, key=lambda t: (t[0].namespace or "", t[0].user_id or "", t[1]))
+        stored = self._records.read_with_vectors(ordered)
+        by_scope: dict[Scope, list[Change]] = {}
+        for (scope, memory_id), row in zip(ordered, stored, strict=True):
+            if row is not None:
+                event = {"kind": "deleted", "reason": "asked for by a client", "actor": "client", "at": now,
+                         "ids": [memory_id]}  # fmt: skip
+                grave = tombstone(row[0], row[2], now)
+                by_scope.setdefault(scope, []).append(Change(scope, memory_id, event=event, tombstone=grave))
+        for scope, changes in by_scope.items():
+            applied = self._changes.apply(scope, changes, at=now)
+            deleted += sum(status == "dropped" for status, _id in applied.outcomes) if applied else 0
+        return deleted

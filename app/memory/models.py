@@ -82,6 +82,12 @@ class Memory:
     extraction_strategy: str = "discrete"
     extraction_strategy_config: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    # From when to when the fact held; `valid_to` None: it is current. See app/memory/dedup.
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+    superseded_by: str | None = None
+    # Ids of memories that were folded into this one: they still lead here.
+    aliases: tuple[str, ...] = ()
     topic_aliases: tuple[str, ...] = ()
     map_position: tuple[float, float] | None = None
 

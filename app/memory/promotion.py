@@ -7,6 +7,7 @@ sources, the index refuses second copies, acknowledging twice changes nothing. R
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,8 @@ import numpy as np
 import structlog
 
 from app.config import Settings
+from app.memory.consolidation import Consolidation
+from app.memory.dedup.plan import put_change
 from app.memory.entity_enrichment import EntityEnrichment
 from app.memory.errors import NotFound
 from app.memory.extraction.distiller import Distilled, Distiller
@@ -37,6 +40,7 @@ from app.memory.topics.assignment import merged_topics
 from app.memory.topics.enrichment import TopicEnrichment
 from app.providers.interfaces import Embedder
 from app.store.batches import BatchRepository, TaskRepository
+from app.store.changes import ChangeRepository
 from app.store.outbox import Outbox
 from app.store.records import RecordRepository
 from app.store.sessions import SessionRepository
@@ -62,6 +66,8 @@ class Promotion:
         tasks: TaskRepository,
         outbox: Outbox,
         distiller: Callable[[], Distiller],
+        changes: ChangeRepository,
+        consolidation: Consolidation,
         embedder: Callable[[], Embedder],
         entities: Callable[[], EntityEnrichment],
         topics: Callable[[], TopicEnrichment],
@@ -72,6 +78,8 @@ class Promotion:
         self._batches = batches
         self._tasks = tasks
         self._outbox = outbox
+        self._changes = changes
+        self._consolidation = consolidation
         # Factories: a process that never runs a step never loads its model.
         self._distiller = distiller
         self._embedder = embedder
@@ -240,20 +248,21 @@ class Promotion:
         return ref
 
     def index(self, ref: BatchRef) -> BatchRef | None:
-        """Store the batch's memories in the index; each fact once."""
+        """Store the batch's memories in the index; each fact once, what it changes superseded."""
         batch = self._batches.load(ref)
         if batch is None:
             return None
         self._keep_lease(batch)
         self._progress(batch, "index", 0)
-        results = self._records.put_many(
+        # A large direct create is the client's own word, like a small one.
+        outcomes = self._consolidation.store(
             batch.records,
             _vectors(batch),
-            [fingerprint(m) for m in batch.records],
             deduplicate=batch.deduplicate,
+            actor="pipeline" if batch.session is not None else "client",
         )
-        statuses = [result.status for result in results]
-        counts = {**batch.counts, **{name: statuses.count(name) for name in ("stored", "replaced", "same")}}
+        statuses = Counter(str(outcome.status) for outcome in outcomes)
+        counts = {**batch.counts, **statuses}
         self._batches.save(replace(batch, counts=counts))
         return ref
 
@@ -267,14 +276,16 @@ class Promotion:
                 stored = self._records.read_with_vectors([(memory.scope, memory.id)])[0]
                 if stored is None or stored[0].text != memory.text:
                     break
-                current, revision, vector = stored
+                current, revision, _vector = stored
                 enriched = replace(
                     merged_topics(current, memory),
                     entities=union(current.entities, memory.entities),
                     metadata={**memory.metadata, **current.metadata},
                 )
-                mark = fingerprint(enriched)
-                if self._records.update(enriched, vector, mark, expected_revision=revision).status != "conflict":
+                change = put_change(
+                    enriched, None, expected_revision=revision, history=False, keeps=frozenset({"accessed", "count"})
+                )
+                if self._changes.apply(enriched.scope, [change], at=utc_now()) is not None:
                     break
         return ref
 

@@ -18,6 +18,7 @@ from app.memory.query_optimization import QueryOptimizer, search_optimized
 from app.memory.ranking import RecencyWeights, SearchMode, rank
 from app.store.records import Hit, RecordRepository
 
+LOOKS = 3
 # Candidates are read in growing blocks: the first covers any usual page, the later ones serve deep paging.
 BLOCK_EDGES = (200, 1_000, 5_000, 20_000, 100_000)
 
@@ -82,7 +83,15 @@ class MemorySearch:
             raise InvalidRequest("distance_threshold is only supported for semantic search mode")
         if not (request.text or "").strip():
             return self._list(request)
-        return search_optimized(request, self._optimizer, self._ranked)
+        return search_optimized(request, self._optimizer, self._steady)
+
+    def _steady(self, request: SearchRequest) -> SearchResults:
+        """A ranked page; a hit that was folded into another one between the two round trips is looked for once more."""
+        for _ in range(LOOKS - 1):
+            results, vanished = self._ranked(request)
+            if not vanished:
+                return results
+        return self._ranked(request)[0]
 
     def _list(self, request: SearchRequest) -> SearchResults:
         page, total = self._records.list_page(request.condition, offset=request.offset, limit=request.limit)
@@ -90,13 +99,14 @@ class MemorySearch:
         found = [(key, FoundMemory(memory, 0.0, None, None)) for key, memory in read if memory is not None]
         return self._results(found, total, request, advanced=len(page))
 
-    def _ranked(self, request: SearchRequest) -> SearchResults:
+    def _ranked(self, request: SearchRequest) -> tuple[SearchResults, bool]:
+        """The page, and whether a hit of it vanished while it was read."""
         text = (request.text or "").strip()
         vector = self._queries.embed(text) if request.mode != "keyword" else None
         wanted = request.offset + request.limit
         if wanted > BLOCK_EDGES[-1]:
             # Deeper than any ranking makes sense: say how many there are, and that the end is reached.
-            return SearchResults((), self._records.count(request.condition), None)
+            return SearchResults((), self._records.count(request.condition), None), False
         hits, total, reach = self._candidates(request, text, vector, wanted)
         ranked = rank(
             hits,
@@ -116,7 +126,8 @@ class MemorySearch:
         ]
         if len(ranked) < reach:
             total = len(ranked)
-        return self._results(found, max(total, request.offset + len(found)), request, advanced=len(page))
+        results = self._results(found, max(total, request.offset + len(found)), request, advanced=len(page))
+        return results, len(found) < len(page)
 
     def _candidates(
         self, request: SearchRequest, text: str, vector: npt.NDArray[np.float32] | None, wanted: int

@@ -76,8 +76,8 @@ def message_from_json(stored: dict[str, Any]) -> Message:
     )
 
 
-_MEMORY_TIMES = ("created_at", "last_accessed", "updated_at", "event_date", "persisted_at")
-_MEMORY_TUPLES = ("topics", "entities", "extracted_from", "topic_aliases")
+_MEMORY_TIMES = ("created_at", "last_accessed", "updated_at", "event_date", "persisted_at", "valid_from", "valid_to")
+_MEMORY_TUPLES = ("topics", "entities", "extracted_from", "topic_aliases", "aliases")
 
 
 def memory_to_json(memory: Memory) -> dict[str, Any]:

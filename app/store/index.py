@@ -50,6 +50,12 @@ def memories_schema(version: int, dimensions: int) -> IndexSchema:
             "fields": [
                 _tag("id"),
                 *(_tag(name) for name in ("ns", "user", "sess", "type", "strat", "topics", "tals", "ents")),
+                # Fingerprint, single-valued attributes, folded ids, "1" once superseded, and by what.
+                *(_tag(name) for name in ("fp", "slot", "aka", "old", "by")),
+                _number("from"),
+                _number("to"),
+                # When the record was last written: what compaction has not looked at yet.
+                _number("put", sortable=True),
                 {"name": "text", "type": "text"},
                 _number("created", sortable=True),
                 _number("accessed", sortable=True),

@@ -58,6 +58,40 @@ def fingerprints(scope: Scope) -> str:
     return f"ltmh:{{{encode(scope.namespace)}}}:{encode(scope.user_id)}"
 
 
+def _scoped(kind: str, scope: Scope) -> str:
+    return f"{kind}:{{{encode(scope.namespace)}}}:{encode(scope.user_id)}"
+
+
+def versions(scope: Scope, memory_id: str) -> str:
+    """List of what a memory was before each of its changes, oldest first."""
+    return f"{_scoped('ltmv', scope)}:{encode(memory_id)}"
+
+
+def scope_version(scope: Scope) -> str:
+    """Counter that grows with every change of a scope's memories: what optimistic writers check."""
+    return _scoped("ltmr", scope)
+
+
+def change_log(scope: Scope) -> str:
+    """List of the changes of a scope's memories, oldest first: what, when and why (which may quote a word)."""
+    return _scoped("ltmc", scope)
+
+
+def tombstones(scope: Scope) -> str:
+    """Hash of the fingerprints of facts that the user deleted: extraction must not bring them back."""
+    return _scoped("ltmt", scope)
+
+
+def erased(scope: Scope) -> str:
+    """String: when everything of the scope was erased (Unix seconds); work begun before must not store anything."""
+    return _scoped("ltme", scope)
+
+
+def compaction(namespace: str | None) -> str:
+    """Hash of how far the compaction of a tenant is."""
+    return f"compact:{{{encode(namespace)}}}"
+
+
 def _session(kind: str, ref: SessionRef) -> str:
     return f"{kind}:{{{encode(ref.scope.namespace)}}}:{encode(ref.scope.user_id)}:{encode(ref.session_id)}"
 

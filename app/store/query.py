@@ -26,7 +26,7 @@ _TIME_FIELDS = {"created_at": "created", "last_accessed": "accessed", "event_dat
 _FOLDED = ("topics", "ents")
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
 _QUOTED = re.compile(r'["\u201c\u201d]([^"\u201c\u201d]+)["\u201c\u201d]')
-EVERYTHING = "*"
+CURRENT = "-@old:{1}"
 
 # RediSearch drops its own stop words when it indexes; one of them in a query would cut the union short. The others
 # are words of questions: they say nothing about what is asked (dropping them measured +5 recall points).
@@ -43,7 +43,7 @@ _QUESTION_WORDS = frozenset(
 
 
 def compile_filter(condition: MemoryFilter) -> str:
-    """The query text for a filter; `*` when it limits nothing."""
+    """The query text for a filter."""
     parts: list[str] = []
     if condition.ids is not None:
         parts.append(_one_of("id", condition.ids) if condition.ids else "@id:{__none__}")
@@ -52,7 +52,14 @@ def compile_filter(condition: MemoryFilter) -> str:
             parts += _tag(_TAG_FIELDS[name], tag_filter)
     for name, time_filter in condition.times.items():
         parts += _time(_TIME_FIELDS[name], time_filter)
-    return " ".join(parts) or EVERYTHING
+    return " ".join([*parts, _validity(condition.as_of)])
+
+
+def _validity(as_of: datetime | None) -> str:
+    """What is true now, or what was at a moment."""
+    if as_of is None:
+        return CURRENT
+    return f"@from:[-inf {_seconds(as_of)}] -@to:[-inf {_seconds(as_of)}]"
 
 
 def _value(field: str, value: str) -> str:

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from app.memory.filters import MemoryFilter
-from app.memory.models import Memory, MemoryType, Scope
+from app.memory.models import Memory, Scope
 from app.store import codec, index, keys
 from app.store.client import RedisClient, store_errors
-from app.store.query import EVERYTHING, compile_filter, compile_text
+from app.store.query import CURRENT, compile_filter, compile_text
 from app.store.scripts import script
 
-PutStatus = Literal["stored", "replaced", "same", "conflict"]
 _PAGE_FIELDS = ("text", "doc", "accessed", "count", "rev")
 _IN_OWN_FIELDS = ("text", "last_accessed", "access_count")
 
@@ -40,11 +39,13 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class PutResult:
-    """What became of one memory: `memory_id` is the id under which the fact is stored now."""
+class RecordRow:
+    """A stored memory with its revision, its vector (shape (dim,)) and when it was written (Unix seconds)."""
 
-    status: PutStatus
-    memory_id: str
+    memory: Memory
+    revision: int
+    vector: npt.NDArray[np.float32]
+    written: float
 
 
 @store_errors
@@ -53,94 +54,10 @@ class RecordRepository:
 
     def __init__(self, client: RedisClient) -> None:
         self._client = client
-        self._put = script(client, "record_put")
-        self._delete = script(client, "record_delete")
         self._touch = script(client, "record_touch")
         self._retag = script(client, "record_retag")
 
-    # -- writing -------------------------------------------------------------------------------------------------
-
-    def put_many(
-        self,
-        memories: Sequence[Memory],
-        vectors: npt.NDArray[np.float32],
-        fingerprints: Sequence[str],
-        *,
-        deduplicate: bool,
-    ) -> list[PutResult]:
-        """Store memories with their vectors (shape (n, dim)), one round trip.
-
-        A memory whose fingerprint is known in its scope under another id is not stored again when `deduplicate`
-        is true: the known one's access time is refreshed and its id returned.
-        """
-        if not memories:
-            return []
-        pipeline = self._client.pipeline(transaction=False)
-        for scope_namespace in {m.namespace for m in memories}:
-            pipeline.sadd(keys.NAMESPACES, keys.encode(scope_namespace))
-        first = len(pipeline)
-        for memory, vector, fingerprint in zip(memories, vectors, fingerprints, strict=True):
-            self._put_one(pipeline, memory, vector, fingerprint, deduplicate=deduplicate, expected_revision=None)
-        return [_put_result(reply) for reply in pipeline.execute()[first:]]
-
-    def update(
-        self, memory: Memory, vector: npt.NDArray[np.float32], fingerprint: str, *, expected_revision: int
-    ) -> PutResult:
-        """Replace one memory if it is still at that revision (status `conflict` if not). One round trip."""
-        return _put_result(
-            self._put_one(
-                self._client,
-                memory,
-                vector,
-                fingerprint,
-                deduplicate=False,
-                expected_revision=expected_revision,
-            )
-        )
-
-    def _put_one(
-        self,
-        client: Any,
-        memory: Memory,
-        vector: npt.NDArray[np.float32],
-        fingerprint: str,
-        *,
-        deduplicate: bool,
-        expected_revision: int | None,
-    ) -> Any:
-        own = keys.record(memory.scope, memory.id)
-        encoded_id = keys.encode(memory.id)
-        args: list[Any] = [
-            encoded_id,
-            fingerprint,
-            "1" if deduplicate else "0",
-            own[: len(own) - len(encoded_id)],
-            repr(memory.last_accessed.timestamp()),
-            "" if expected_revision is None else expected_revision,
-        ]
-        for name, value in _to_hash(memory, vector).items():
-            args += [name, value]
-        return self._put(keys=[own, keys.fingerprints(memory.scope)], args=args, client=client)
-
-    def delete(self, memories: Sequence[tuple[Scope, str]]) -> int:
-        """Delete memories by scope and id, one round trip; how many were there."""
-        if not memories:
-            return 0
-        with self._client.pipeline(transaction=False) as pipeline:
-            for scope, memory_id in memories:
-                self._delete(
-                    keys=[keys.record(scope, memory_id), keys.fingerprints(scope)],
-                    args=[keys.encode(memory_id)],
-                    client=pipeline,
-                )
-            return sum(pipeline.execute())
-
-    def adopt_fingerprints(self, memories: Sequence[tuple[Memory, str]]) -> None:
-        """Let each memory stand for its fingerprint if no other does, one round trip."""
-        with self._client.pipeline(transaction=False) as pipeline:
-            for memory, fingerprint in memories:
-                pipeline.hsetnx(keys.fingerprints(memory.scope), fingerprint, keys.encode(memory.id))
-            pipeline.execute()
+    # -- access --------------------------------------------------------------------------------------
 
     def touch(self, record_keys: Sequence[bytes], at: datetime) -> None:
         """Note accesses, one round trip."""
@@ -158,7 +75,7 @@ class RecordRepository:
             for before, after, revision in changes:
                 old, new = _topic_tags(before), _topic_tags(after)
                 self._retag(
-                    keys=[keys.record(after.scope, after.id)],
+                    keys=[keys.record(after.scope, after.id), keys.scope_version(after.scope)],
                     args=[revision, _doc(after), int(old != new), new.get("topics", ""), new.get("tals", "")],
                     client=pipeline,
                 )
@@ -171,12 +88,15 @@ class RecordRepository:
     ) -> list[list[tuple[Memory, int]]]:
         """Per id: the memories that carry it (at most two are read) with their revisions. Two round trips.
 
+        An id that was folded into another memory leads to that one; superseded memories are found too.
+
         None leaves that part of the scope open, so one id may be found in several tenants. The index only names the
         keys: of sortable numbers it would return twelve digits, which cuts times to hundredths of a second.
         """
         with self._client.pipeline(transaction=False) as pipeline:
             for memory_id in memory_ids:
-                query = f"@id:{{{keys.encode(memory_id) or '__none__'}}}"
+                tag = keys.encode(memory_id) or "__none__"
+                query = f"(@id:{{{tag}}} | @aka:{{{tag}}})"
                 for name, value in (("ns", namespace), ("user", user_id)):
                     if value is not None:
                         query += f" @{name}:{{{keys.encode(value)}}}"
@@ -186,11 +106,11 @@ class RecordRepository:
             found = [reply[1:] for reply in pipeline.execute()]
         rows = iter(self._read_rows([key for record_keys in found for key in record_keys]))
         per_id = [[next(rows) for _key in record_keys] for record_keys in found]
-        return [[(_from_hash(row), int(row[-1])) for row in group if row[1] is not None] for group in per_id]
+        return [[(record_from_row(row), int(row[-1])) for row in group if row[1] is not None] for group in per_id]
 
     def read(self, record_keys: Sequence[bytes]) -> list[Memory | None]:
         """Memories by key, one round trip; None where one was deleted meanwhile."""
-        return [_from_hash(row) if row[1] is not None else None for row in self._read_rows(record_keys)]
+        return [record_from_row(row) if row[1] is not None else None for row in self._read_rows(record_keys)]
 
     def _read_rows(self, record_keys: Sequence[bytes]) -> list[list[Any]]:
         if not record_keys:
@@ -243,6 +163,52 @@ class RecordRepository:
             counted, rows = pipeline.execute()
         return [dict(zip(row[::2], row[1::2], strict=True))[b"__key"] for row in rows[1:]], int(counted[0])
 
+    def written_since(self, condition: MemoryFilter, since: float, *, limit: int) -> list[RecordRow]:
+        """Memories written at or after a time (Unix seconds), by that time. Two round trips."""
+        query = f"{compile_filter(condition)} @put:[{since!r} +inf]"
+        reply = self._client.execute_command(
+            "FT.SEARCH", index.MEMORIES, query, "NOCONTENT", "SORTBY", "put", "ASC",
+            "LIMIT", "0", str(limit), "DIALECT", "2",
+        )  # fmt: skip
+        with self._client.pipeline(transaction=False) as pipeline:
+            for key in reply[1:]:
+                pipeline.hmget(key, *_PAGE_FIELDS, "vec", "put")
+            rows = pipeline.execute()
+        return [
+            RecordRow(record_from_row(row[:4]), int(row[4]), np.frombuffer(row[5], np.float32), float(row[6]))
+            for row in rows
+            if row[1] is not None
+        ]
+
+    def count_written_since(self, condition: MemoryFilter, since: float) -> int:
+        """How many memories were written at or after a time (Unix seconds). One round trip."""
+        return int(
+            self._client.execute_command(*_count_command(f"{compile_filter(condition)} @put:[{since!r} +inf]"))[0]
+        )
+
+    def superseded_before(self, condition: MemoryFilter, moment: datetime, *, limit: int = 1_000) -> list[Memory]:
+        """Memories of a scope whose fact ended before a moment. Two round trips."""
+        query = compile_filter(condition).removesuffix(CURRENT) + f"@to:[-inf ({moment.timestamp()!r}]"
+        reply = self._client.execute_command(
+            "FT.SEARCH", index.MEMORIES, query, "NOCONTENT", "LIMIT", "0", str(limit), "DIALECT", "2"
+        )
+        return [m for m in self.read(reply[1:]) if m is not None]
+
+    def replaced_by(self, scope: Scope, memory_id: str, *, limit: int = 100) -> list[Memory]:
+        """Memories of a scope that one memory superseded. Two round trips."""
+        query = (
+            f"@ns:{{{_escaped(keys.encode(scope.namespace))}}} @user:{{{_escaped(keys.encode(scope.user_id))}}} "
+            f"@by:{{{keys.encode(memory_id)}}}"
+        )
+        reply = self._client.execute_command(
+            "FT.SEARCH", index.MEMORIES, query, "NOCONTENT", "LIMIT", "0", str(limit), "DIALECT", "2"
+        )
+        return [m for m in self.read(reply[1:]) if m is not None]
+
+    def read_with_revisions(self, record_keys: Sequence[bytes]) -> list[tuple[Memory, int]]:
+        """Memories by key with their revisions, without those deleted meanwhile. One round trip."""
+        return [(record_from_row(row), int(row[-1])) for row in self._read_rows(record_keys) if row[1] is not None]
+
     def candidates(
         self,
         condition: MemoryFilter,
@@ -262,7 +228,7 @@ class RecordRepository:
         if vector is not None:
             commands.append(_vector_command(query, vector, k))
         if words is not None:
-            prefix = "" if query == EVERYTHING else f"{query} "
+            prefix = f"{query} "
             commands.append(
                 ["FT.SEARCH", index.MEMORIES, prefix + words, "WITHSCORES", "SCORER", scorer,
                  "RETURN", "2", "created", "accessed", "LIMIT", "0", str(k), "DIALECT", "2"]
@@ -284,6 +250,10 @@ class RecordRepository:
         elif vector is None:
             total = 0
         return list(hits.values()), total
+
+
+def _escaped(encoded: str) -> str:
+    return encoded.replace("-", "\\-")
 
 
 def _count_command(query: str) -> list[Any]:
@@ -310,13 +280,10 @@ def _scored(reply: list[Any]) -> list[tuple[bytes, float, dict[bytes, bytes]]]:
     return rows
 
 
-def _put_result(reply: list[bytes]) -> PutResult:
-    status: PutStatus = reply[0].decode()  # type: ignore[assignment]
-    return PutResult(status, keys.decode(reply[1].decode()) or "" if status != "conflict" else "")
-
-
 def _with_vector(row: Sequence[Any]) -> tuple[Memory, int, npt.NDArray[np.float32]] | None:
-    return (_from_hash(row[:-1]), int(row[-2]), np.frombuffer(row[-1], np.float32)) if row[1] is not None else None
+    if row[1] is None:
+        return None
+    return record_from_row(row[:-1]), int(row[-2]), np.frombuffer(row[-1], np.float32)
 
 
 def _doc(memory: Memory) -> bytes:
@@ -335,7 +302,10 @@ def _topic_tags(memory: Memory) -> dict[str, str]:
     return {name: value for name, value in tags.items() if value}
 
 
-def _to_hash(memory: Memory, vector: npt.NDArray[np.float32]) -> dict[str, Any]:
+def record_to_hash(
+    memory: Memory, vector: npt.NDArray[np.float32] | None, *, slots: Sequence[str] = (), valid_from: datetime
+) -> dict[str, Any]:
+    """The fields of a memory's hash; without a vector the stored one stays. `slots` are hashes of its attributes."""
     fields: dict[str, Any] = {
         "id": keys.encode(memory.id),
         "ns": keys.encode(memory.namespace),
@@ -348,8 +318,16 @@ def _to_hash(memory: Memory, vector: npt.NDArray[np.float32]) -> dict[str, Any]:
         "accessed": repr(memory.last_accessed.timestamp()),
         "count": memory.access_count,
         "doc": _doc(memory),
-        "vec": np.asarray(vector, dtype=np.float32).tobytes(),
+        "from": repr(valid_from.timestamp()),
     }
+    if vector is not None:
+        fields["vec"] = np.asarray(vector, dtype=np.float32).tobytes()
+    if memory.valid_to is not None:
+        fields.update(to=repr(memory.valid_to.timestamp()), old="1", by=keys.encode(memory.superseded_by))
+    if memory.aliases:
+        fields["aka"] = ",".join(keys.encode(i) for i in memory.aliases)
+    if slots:
+        fields["slot"] = ",".join(slots)
     if memory.event_date is not None:
         fields["event"] = repr(memory.event_date.timestamp())
     fields |= _topic_tags(memory)
@@ -358,10 +336,10 @@ def _to_hash(memory: Memory, vector: npt.NDArray[np.float32]) -> dict[str, Any]:
     return fields
 
 
-def _from_hash(row: Sequence[bytes]) -> Memory:
+def record_from_row(row: Sequence[bytes]) -> Memory:
+    """A memory from the fields text, doc, accessed, count of its hash."""
     text, doc_json, accessed, count = row[:4]
     doc = codec.loads(doc_json)
-    doc["memory_type"] = MemoryType(doc["memory_type"])
     doc["text"] = text.decode("utf-8")
     doc["access_count"] = int(count)
     doc["last_accessed"] = codec.dumps(codec.from_seconds(accessed)).decode().strip('"')

@@ -8,13 +8,16 @@ from redisvl.extensions.cache.embeddings import EmbeddingsCache
 
 from app.store.client import RedisClient, store_errors
 
+_NAME = "query-embeddings"
+
 
 @store_errors
 class VectorCache:
     """Vectors of texts under one embedding model."""
 
     def __init__(self, client: RedisClient, *, model_id: str, ttl_seconds: int) -> None:
-        self._cache = EmbeddingsCache(name="query-embeddings", ttl=ttl_seconds, redis_client=client)
+        self._cache = EmbeddingsCache(name=_NAME, ttl=ttl_seconds, redis_client=client)
+        self._client = client
         self._model_id = model_id
 
     def get(self, text: str) -> npt.NDArray[np.float32] | None:
@@ -25,3 +28,10 @@ class VectorCache:
     def set(self, text: str, vector: npt.NDArray[np.float32]) -> None:
         """Remember a vector."""
         self._cache.set(content=text, model_name=self._model_id, embedding=vector.tolist())
+
+    def clear(self) -> int:
+        """Forget all queries, whoever asked them; how many there were."""
+        names = list(self._client.scan_iter(match=f"{_NAME}:*", count=1_000))
+        for start in range(0, len(names), 500):
+            self._client.delete(*names[start : start + 500])
+        return len(names)

@@ -64,6 +64,10 @@ class ViewRepository:
         stored = {name: getattr(partition, name) for name in PartitionSummary.__slots__}
         self._client.hset(_partitions_key(partition.view_id), _group_field(partition.group), codec.dumps(stored))
 
+    def delete_partition(self, view_id: str, group: Mapping[str, str]) -> None:
+        """Delete one partition's summary."""
+        self._client.hdel(_partitions_key(view_id), _group_field(group))
+
     def partition(self, view_id: str, group: Mapping[str, str]) -> PartitionSummary | None:
         """One stored partition, or None."""
         raw = self._client.hget(_partitions_key(view_id), _group_field(group))

@@ -13,7 +13,8 @@ from app.memory.errors import BackendUnavailable, ModelFailure
 from app.memory.extraction.base import PlainStrategy
 from app.memory.models import Message, Scope, Session, SessionRef, Strategy
 from tests.support.builders import unique
-from tests.support.engine import Engine, engine_on, session_redis
+from tests.support.engine import Engine, engine_on
+from tests.support.redis_server import session_redis
 from tests.support.scripted_llm import Reply, ScriptedLLM, as_json, broken_json, error
 
 pytestmark = pytest.mark.integration

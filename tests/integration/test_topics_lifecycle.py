@@ -19,11 +19,11 @@ from app.api.application import build
 from app.cli import main
 from app.config import Settings
 from app.container import Container
+from app.memory.dedup.plan import put_change
 from app.memory.errors import InvalidRequest, ModelFailure
 from app.memory.filters import MemoryFilter, TagFilter, TimeFilter
-from app.memory.identity import fingerprint
 from app.memory.lifecycle import scope_filter
-from app.memory.models import Memory, TaskRecord
+from app.memory.models import Memory, TaskRecord, utc_now
 from app.memory.topics.assignment import with_labels
 from app.memory.topics.values import SHARED, Corpus, CorpusSample, FoundTopics, Source
 from app.store.client import connect
@@ -114,8 +114,7 @@ class World:
             memory = Memory(f"{prefix}{number}", f"text {prefix}{number}", namespace=namespace, user_id="u")
             memories.append(with_labels(memory, [f"keyword {number}"], source=Source.KEYWORDS))
             vectors.append(pointing(number % 3 if direction is None else direction, number))
-        marks = [fingerprint(m) for m in memories]
-        self.engine.records.put_many(memories, np.array(vectors), marks, deduplicate=False)
+        self.engine.consolidation.store(memories, np.array(vectors), deduplicate=False, actor="client")
 
     def refit(self, namespace: str | None) -> TaskRecord:
         (started,) = self.engine.topic_refit.start(namespace)
@@ -163,7 +162,7 @@ def world(redis_url: str) -> World:
 def test_a_fit_replaces_keywords_and_leaves_what_clients_gave(world: World) -> None:
     world.plant("ns", 30)
     mine = Memory("mine", "text", namespace="ns", topics=("Chess",))
-    world.engine.records.put_many([mine], np.array([pointing(0)]), ["f"], deduplicate=False)
+    world.engine.consolidation.store([mine], np.array([pointing(0)]), deduplicate=False, actor="client")
     task = world.refit("ns")
     assert task.status == "success", task
     assert task.details["memories_done"] == task.details["memories_total"] == 31
@@ -367,7 +366,8 @@ def test_a_memory_that_is_changed_during_the_backfill_is_looked_at_again(
         monkeypatch.undo()
         memory, _, revision = changes[0]
         renamed = replace(memory, text="changed meanwhile")
-        world.engine.records.update(renamed, pointing(0), "other", expected_revision=revision)
+        change = put_change(renamed, pointing(0), expected_revision=revision)
+        assert world.engine.changes.apply(renamed.scope, [change], at=utc_now()) is not None
         return retag(changes)
 
     monkeypatch.setattr(world.engine.records, "retag", meddling)
@@ -395,7 +395,7 @@ def test_topics_and_entities_are_counted_within_scope_and_time(world: World) -> 
         Memory("4", "d", namespace="other", user_id="u", created_at=new, topics=("Secret",), entities=("Eve",)),
     ]
     vectors = np.array([pointing(n) for n in range(4)])
-    world.engine.records.put_many(memories, vectors, ["1", "2", "3", "4"], deduplicate=False)
+    world.engine.consolidation.store(memories, vectors, deduplicate=False, actor="client")
     catalog = world.engine.topic_catalog
 
     def topics(condition: MemoryFilter, limit: int = 10, offset: int = 0) -> tuple[list[tuple[str, int]], int]:

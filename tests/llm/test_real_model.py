@@ -12,7 +12,8 @@ from app.config import Settings
 from app.memory.grounding.verify import verify
 from app.memory.models import Message, Scope, Session, SessionRef, Strategy
 from tests.support.builders import unique
-from tests.support.engine import Engine, engine_on, session_redis
+from tests.support.engine import Engine, engine_on
+from tests.support.redis_server import session_redis
 
 pytestmark = [
     pytest.mark.llm,

@@ -10,6 +10,7 @@ from marshmallow import fields, validate
 
 from app.api.schemas.base import AnswerSchema, WireSchema
 from app.api.schemas.fields import Flag, Id, Json, Labels, Real, ScopeName, Text, Time, Whole
+from app.memory.dedup.judge import stated
 from app.memory.models import Memory, MemoryType, utc_now
 from app.memory.search import FoundMemory
 
@@ -30,8 +31,14 @@ NOT_EMPTY = validate.Length(min=1, error="String should have at least 1 characte
 
 
 def memory_to_wire(memory: Memory) -> dict[str, Any]:
-    """All fields, always."""
-    return {
+    """All fields of the contract, always."""
+    # A superseded memory says from when to when it held; others have exactly the contract's fields.
+    validity = (
+        {"valid_from": stated(memory), "valid_to": memory.valid_to, "superseded_by": memory.superseded_by}
+        if memory.valid_to is not None
+        else {}
+    )
+    return validity | {
         "id": memory.id,
         "text": memory.text,
         "session_id": memory.session_id,
@@ -206,12 +213,18 @@ class CreateMemoriesSchema(WireSchema):
 class CreateResultSchema(AnswerSchema):
     """What became of one record of a create."""
 
+    OPTIONAL = frozenset({"reason"})
+
     id = fields.String(metadata={"description": "The id in the request"})
     status = fields.String(
-        validate=validate.OneOf(["stored", "replaced", "same"]),
-        metadata={"description": "`same`: the fact was known already, under memory_id"},
+        validate=validate.OneOf(["stored", "replaced", "same", "merged", "updated", "deleted"]),
+        metadata={
+            "description": "`same`: the fact was known already, under memory_id; `merged`: it adds to what is there; "
+            "`updated`: it is stored, and ends what was true before; `deleted`: its user was erased meanwhile"
+        },
     )
     memory_id = fields.String(metadata={"description": "Where the fact is now"})
+    reason = fields.String(metadata={"description": "Why it was judged so, where more than equal words decided"})
 
 
 class CreatedSchema(AnswerSchema):

@@ -8,7 +8,7 @@ import marshmallow as ma
 from marshmallow import fields, validate
 
 from app.api.schemas.base import AnswerSchema, QuerySchema, WireSchema
-from app.api.schemas.fields import Flag, Real, Text, Whole
+from app.api.schemas.fields import Flag, Real, Text, Time, Whole
 from app.api.schemas.filters import TagFilterField, TimeFilterField
 from app.api.schemas.memory import MemoryResultSchema
 from app.memory.filters import MemoryFilter
@@ -67,6 +67,7 @@ class SearchRequestSchema(WireSchema):
     created_at = TimeFilterField(metadata={"description": "When they were made", "example": {"gte": "2026-01-01"}})
     last_accessed = TimeFilterField(metadata={"description": "When they were last used"})
     event_date = TimeFilterField(metadata={"description": "When what they tell happened"})
+    as_of = Time(metadata={"description": "Search what was true at that moment; default: what is true now"})
     distance_threshold = Real(
         validate=validate.Range(min=0, max=2),
         metadata={"description": "Greatest cosine distance; semantic mode only (else 400)"},
@@ -103,6 +104,7 @@ class SearchRequestSchema(WireSchema):
             condition=MemoryFilter(
                 {name: data[name] for name in _TAGS if data.get(name) is not None},
                 {name: data[name] for name in _TIMES if data.get(name) is not None},
+                as_of=data.get("as_of"),
             ),
             distance_threshold=data.get("distance_threshold"),
             limit=data["limit"],

@@ -1,4 +1,4 @@
--- Give one memory other topics if nobody changed it meanwhile. KEYS: record
+-- Give one memory other topics if nobody changed it meanwhile. KEYS: record, scope version
 -- ARGV: 1 expected revision  2 doc  3 '1' to write the tags too  4 topics ('' none)  5 aliases ('' none)
 -- The tags are written only when they differ: any write to an indexed field makes the search module index the whole
 -- record again, its vector too.
@@ -9,7 +9,7 @@ end
 if revision ~= ARGV[1] then
   return 'conflict'
 end
-redis.call('HSET', KEYS[1], 'doc', ARGV[2], 'rev', tonumber(revision) + 1)
+redis.call('HSET', KEYS[1], 'doc', ARGV[2], 'rev', redis.call('INCR', KEYS[2]))
 if ARGV[3] == '1' then
   for i, field in ipairs({ 'topics', 'tals' }) do
     local value = ARGV[3 + i]

@@ -1,0 +1,187 @@
+"""Changes of long-term memories: applied all or nothing, remembered, undone.
+
+| key | holds |
+|---|---|
+| `ltm:`  | the memory (see `records`) |
+| `ltmh:` | fingerprint → id of the current memory that states the fact |
+| `ltmv:` | what the memory was before each of its last changes, with the change's event |
+| `ltmc:` | the scope's change log: events with their reasons, which may quote a word, not the texts |
+| `ltmr:` | the scope's version: grows with every change |
+| `ltmt:` | tombstones: fingerprints of facts that the user deleted |
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from app.memory.models import Memory, Scope
+from app.store import codec, keys
+from app.store.client import RedisClient, store_errors
+from app.store.records import record_from_row, record_to_hash
+from app.store.scripts import script
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of the past is kept: versions of one memory, log entries of one scope, seconds of a deleted memory."""
+
+    versions: int = 50
+    log: int = 10_000
+    deleted_seconds: int = 30 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One record's part of a change: its new state, or None to delete it.
+
+    `expected_revision` None: whatever it is; 0: it must not exist. `event` says what happened and why; with `history`
+    the state before is kept and can be brought back. `exclusive`: no other current memory may state the same fact.
+    """
+
+    scope: Scope
+    memory_id: str
+    memory: Memory | None = None
+    vector: npt.NDArray[np.float32] | None = None
+    fingerprint: str = ""
+    slots: tuple[str, ...] = ()
+    valid_from: datetime | None = None
+    expected_revision: int | None = None
+    exclusive: bool = False
+    # Fields of which the stored value stays, because searches change them all the time.
+    keeps: frozenset[str] = frozenset()
+    history: bool = True
+    event: Mapping[str, Any] = field(default_factory=dict)
+    tombstone: Mapping[str, Any] | None = None
+    clears_tombstone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of the changes, in their order: (status, id); statuses: stored, replaced, dropped, absent, same,
+    erased.
+    """
+
+    sequence: int
+    outcomes: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a memory was before a change (None: it did not exist), and the change's event."""
+
+    sequence: int
+    event: Mapping[str, Any]
+    before: Memory | None
+
+
+@store_errors
+class ChangeRepository:
+    """Applies and undoes changes; each call is one round trip."""
+
+    def __init__(self, client: RedisClient, limits: Limits) -> None:
+        self._client = client
+        self._limits = limits
+        self._apply = script(client, "changes_apply")
+        self._undo = script(client, "changes_undo")
+        self._known_namespaces: set[str | None] = set()
+
+    def apply(
+        self, scope: Scope, changes: Sequence[Change], *, at: datetime, version: int | None = None, strict: bool = True
+    ) -> Applied | None:
+        """Apply changes of one scope, all or nothing; None when others were faster.
+
+        Others were faster when the scope is not at `version` any more (if given), a record not at its expected
+        revision, or, if `strict`, an exclusive fact is stated by another memory. Not strict: such a change is left
+        out (status `same`).
+        """
+        prefix = keys.record(scope, "")
+        names = [keys.fingerprints(scope), keys.scope_version(scope), keys.change_log(scope), keys.tombstones(scope),
+                 keys.erased(scope)]  # fmt: skip
+        args: list[Any] = [
+            "" if version is None else version, repr(at.timestamp()), self._limits.versions, self._limits.log,
+            self._limits.deleted_seconds, prefix, "1" if strict else "0", len(changes),
+        ]  # fmt: skip
+        for change in changes:
+            names += [keys.record(scope, change.memory_id), keys.versions(scope, change.memory_id)]
+            args += _change_args(change)
+        if scope.namespace not in self._known_namespaces:
+            self._client.sadd(keys.NAMESPACES, keys.encode(scope.namespace))
+            self._known_namespaces.add(scope.namespace)
+        reply = self._apply(keys=names, args=args)
+        if reply[0] != b"ok":
+            return None
+        flat = reply[2]
+        outcomes = ((s.decode(), keys.decode(i.decode()) or "") for s, i in zip(flat[::2], flat[1::2], strict=True))
+        return Applied(int(reply[1]), tuple(outcomes))
+
+    def undo(self, scope: Scope, memory_ids: Sequence[str], sequence: int, event: Mapping[str, Any]) -> str | None:
+        """Give memories back the state before change `sequence`; the id of a memory that changed since, if one has."""
+        names = [keys.fingerprints(scope), keys.scope_version(scope), keys.change_log(scope), keys.tombstones(scope)]
+        for memory_id in memory_ids:
+            names += [keys.record(scope, memory_id), keys.versions(scope, memory_id)]
+        args: list[Any] = [sequence, self._limits.log, codec.dumps(event), keys.record(scope, "")]
+        reply = self._undo(keys=names, args=[*args, *(keys.encode(i) for i in memory_ids)])
+        return None if reply[0] == b"ok" else keys.decode(reply[1].decode())
+
+    def versions(self, scope: Scope, memory_id: str) -> list[Version]:
+        """What a memory was, oldest first."""
+        return [_version(raw) for raw in self._client.lrange(keys.versions(scope, memory_id), 0, -1)]
+
+    def log(self, scope: Scope, *, limit: int = 1_000) -> list[tuple[int, dict[str, Any]]]:
+        """The newest changes of a scope (0: all that are kept), oldest first: (sequence, event)."""
+        entries = (unpacked(raw) for raw in self._client.lrange(keys.change_log(scope), -limit, -1))
+        return [(int(sequence), codec.loads(event)) for sequence, event in entries]
+
+    def tombstones(self, scope: Scope) -> dict[str, dict[str, Any]]:
+        """Fingerprint → what is remembered of a fact that the user deleted."""
+        stored = self._client.hgetall(keys.tombstones(scope))
+        return {name.decode(): codec.loads(raw) for name, raw in stored.items()}
+
+
+def _change_args(change: Change) -> list[Any]:
+    event = codec.dumps(change.event) if change.event else ""
+    tombstone: Any = codec.dumps(change.tombstone) if change.tombstone else "clear" if change.clears_tombstone else ""
+    memory = change.memory
+    made = memory.persisted_at.timestamp() if memory is not None and memory.persisted_at is not None else None
+    args = [
+        "drop" if memory is None else "put",
+        keys.encode(change.memory_id),
+        "" if change.expected_revision is None else change.expected_revision,
+        change.fingerprint,
+        "1" if change.exclusive else "0",
+        event,
+        "1" if change.history else "0",
+        tombstone,
+        "" if made is None else repr(made),
+    ]
+    fields: dict[str, Any] = {}
+    if memory is not None:
+        assert change.valid_from is not None
+        fields = record_to_hash(memory, change.vector, slots=change.slots, valid_from=change.valid_from)
+        fields = {name: value for name, value in fields.items() if name not in change.keeps}
+    return [*args, 2 * len(fields), *(part for pair in fields.items() for part in pair)]
+
+
+def unpacked(blob: bytes) -> list[bytes]:
+    """The inverse of the scripts' `pack`: byte strings, each behind its length."""
+    parts, at = [], 0
+    while at < len(blob):
+        (size,) = struct.unpack_from(">I", blob, at)
+        parts.append(blob[at + 4 : at + 4 + size])
+        at += 4 + size
+    return parts
+
+
+def _version(raw: bytes) -> Version:
+    sequence, event, *image = unpacked(raw)
+    fields = dict(zip(image[::2], image[1::2], strict=True))
+    row = [fields.get(name) for name in (b"text", b"doc", b"accessed", b"count")]
+    before = record_from_row(row) if fields else None  # type: ignore[arg-type]
+    return Version(int(sequence), codec.loads(event) if event else {}, before)

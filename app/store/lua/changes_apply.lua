@@ -1,0 +1,136 @@
+-- Apply the changes of one verdict, or of a batch of them, all or nothing.
+-- KEYS: fingerprints, version, log, tombstones, erased, then per change: record, history
+-- ARGV: 1 expected version ('' any)  2 now (s)  3 versions kept per memory  4 entries kept in the log
+--       5 seconds a deleted memory can be restored (0: not at all)  6 key prefix of the scope's records
+--       7 refuse a known fact ('1' as a conflict, '0' by skipping the change)  8 number of changes
+--       then per change: kind ('put'|'drop')  encoded id  expected revision ('' any, '0' absent)  fingerprint
+--       exclusive ('1': the fingerprint must not be another current memory's)  event JSON ('' none)
+--       keep history ('1'|'0')  tombstone JSON ('' none)  stated (s, '' any)  number of fields  field, value…
+-- Returns { 'ok', sequence, { per change: status, id } } or { 'conflict', id }.
+local function current(id)
+  local key = ARGV[6] .. id
+  return redis.call('EXISTS', key) == 1 and redis.call('HEXISTS', key, 'to') == 0
+end
+
+local function pack(parts)
+  local out = {}
+  for i = 1, #parts do
+    out[i] = struct.pack('>I4', #parts[i]) .. parts[i]
+  end
+  return table.concat(out)
+end
+
+if ARGV[1] ~= '' and (redis.call('GET', KEYS[2]) or '0') ~= ARGV[1] then
+  return { 'conflict', '' }
+end
+local erased = redis.call('GET', KEYS[5])
+local changes, at = {}, 9
+for i = 1, tonumber(ARGV[8]) do
+  local count = tonumber(ARGV[at + 9])
+  local change = {
+    kind = ARGV[at], id = ARGV[at + 1], expected = ARGV[at + 2], fingerprint = ARGV[at + 3],
+    exclusive = ARGV[at + 4] == '1', event = ARGV[at + 5], history = ARGV[at + 6] == '1', tombstone = ARGV[at + 7],
+    stated = ARGV[at + 8], from = at + 10, to = at + 9 + count, record = KEYS[4 + 2 * i], versions = KEYS[5 + 2 * i],
+  }
+  changes[i] = change
+  at = change.to + 1
+  local old = redis.call('HMGET', change.record, 'rev', 'fp')
+  change.revision, change.old_fingerprint = old[1], old[2]
+  if change.expected ~= '' and (old[1] or '0') ~= change.expected then
+    return { 'conflict', change.id }
+  end
+  if change.exclusive and change.fingerprint ~= '' then
+    local twin = redis.call('HGET', KEYS[1], change.fingerprint)
+    if twin and twin ~= change.id and current(twin) then
+      if ARGV[7] == '1' then
+        return { 'conflict', twin }
+      end
+      change.twin = twin
+    end
+  end
+end
+
+local sequence = redis.call('INCR', KEYS[2])
+local statuses, events = {}, {}
+for i = 1, #changes do
+  local change = changes[i]
+  local skip = change.twin
+  if erased and change.kind == 'put' and change.stated ~= '' and tonumber(change.stated) <= tonumber(erased) then
+    skip = change.id
+  end
+  if skip then
+    if change.twin then
+      redis.call('HSET', ARGV[6] .. change.twin, 'accessed', ARGV[2])
+    end
+    statuses[#statuses + 1] = change.twin and 'same' or 'erased'
+    statuses[#statuses + 1] = skip
+  else
+    local known = change.revision and true or false
+    if change.history and known then
+      local image = redis.call('HGETALL', change.record)
+      local entry = { tostring(sequence), change.event }
+      for j = 1, #image do
+        entry[#entry + 1] = image[j]
+      end
+      redis.call('RPUSH', change.versions, pack(entry))
+      redis.call('LTRIM', change.versions, -tonumber(ARGV[3]), -1)
+    end
+    local old_fp = change.old_fingerprint
+    if old_fp and (change.kind == 'drop' or old_fp ~= change.fingerprint)
+      and redis.call('HGET', KEYS[1], old_fp) == change.id then
+      redis.call('HDEL', KEYS[1], old_fp)
+    end
+    if change.kind == 'drop' then
+      redis.call('DEL', change.record)
+      if tonumber(ARGV[5]) > 0 then
+        redis.call('EXPIRE', change.versions, ARGV[5])
+      else
+        redis.call('DEL', change.versions)
+      end
+      if change.tombstone ~= '' and old_fp and old_fp ~= '' then
+        redis.call('HSET', KEYS[4], old_fp, change.tombstone)
+      end
+      statuses[#statuses + 1] = known and 'dropped' or 'absent'
+    else
+      local fields = { 'fp', change.fingerprint, 'rev', tostring(sequence), 'put', ARGV[2] }
+      local given = {}
+      for j = change.from, change.to, 2 do
+        fields[#fields + 1] = ARGV[j]
+        fields[#fields + 1] = ARGV[j + 1]
+        given[ARGV[j]] = true
+      end
+      -- What the change leaves out (the vector of an unchanged text, what searches counted) stays.
+      local kept = redis.call('HMGET', change.record, 'vec', 'accessed', 'count')
+      for j, name in ipairs({ 'vec', 'accessed', 'count' }) do
+        if not given[name] and kept[j] then
+          fields[#fields + 1] = name
+          fields[#fields + 1] = kept[j]
+        end
+      end
+      redis.call('DEL', change.record)
+      redis.call('HSET', change.record, unpack(fields))
+      redis.call('PERSIST', change.versions)
+      if change.fingerprint ~= '' and redis.call('HEXISTS', change.record, 'to') == 0 then
+        local owner = redis.call('HGET', KEYS[1], change.fingerprint)
+        if not owner or not current(owner) then
+          redis.call('HSET', KEYS[1], change.fingerprint, change.id)
+        end
+        if change.tombstone == 'clear' then
+          redis.call('HDEL', KEYS[4], change.fingerprint)
+        end
+      end
+      statuses[#statuses + 1] = known and 'replaced' or 'stored'
+    end
+    statuses[#statuses + 1] = change.id
+    if change.event ~= '' then
+      events[#events + 1] = pack({ tostring(sequence), change.event })
+    end
+  end
+end
+if #events > 0 and tonumber(ARGV[4]) > 0 then
+  for i = 1, #events do
+    redis.call('RPUSH', KEYS[3], events[i])
+  end
+  redis.call('LTRIM', KEYS[3], -tonumber(ARGV[4]), -1)
+end
+return { 'ok', sequence, statuses }

@@ -1,0 +1,113 @@
+"""What an incoming memory may be a copy or an update of: stored memories by hash, attribute and vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from app.memory.models import Memory, Scope
+from app.store import index, keys
+from app.store.client import RedisClient, store_errors
+from app.store.records import record_from_row
+
+CHUNK = 100
+# How many memories with an id, of a fact, of an attribute are looked at; a longer timeline is cut at its far end.
+MOST_IDS, MOST_COPIES, MOST_VALUES = 3, 5, 60
+_RETURNED = ("dist", "text", "doc", "rev", "accessed", "count")
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What is known about an incoming memory before it is stored."""
+
+    memory: Memory
+    vector: npt.NDArray[np.float32]
+    fingerprint: str
+    slots: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A stored memory near an incoming one; `distance` is None when only its id, fact or attribute is the same."""
+
+    memory: Memory
+    revision: int
+    distance: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The scope's version before the look-up, and the neighbours of each incoming memory."""
+
+    version: int
+    neighbours: tuple[tuple[Neighbour, ...], ...]
+
+
+@store_errors
+class NeighbourRepository:
+    """Looks up candidates: one round trip per hundred memories."""
+
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
+
+    def around(self, scope: Scope, probes: Sequence[Probe], *, k: int) -> Surroundings:
+        """Of one user's memories: the nearest `k` of each (0: none), and all with its id, fact or attributes."""
+        where = f"@ns:{{{_tag(keys.encode(scope.namespace))}}} @user:{{{_tag(keys.encode(scope.user_id))}}}"
+        version = 0
+        found: list[tuple[Neighbour, ...]] = []
+        for start in range(0, len(probes), CHUNK):
+            commands = [_commands(where, probe, k) for probe in probes[start : start + CHUNK]]
+            with self._client.pipeline(transaction=False) as pipeline:
+                pipeline.get(keys.scope_version(scope))
+                for command in (command for own in commands for command in own):
+                    pipeline.execute_command(*command)
+                counter, *replies = pipeline.execute()
+            if start == 0:
+                version = int(counter or 0)
+            rest = iter(replies)
+            found += [_merged([next(rest) for _command in own]) for own in commands]
+        return Surroundings(version, tuple(found))
+
+
+def _tag(encoded: str) -> str:
+    return encoded.replace("-", "\\-")
+
+
+def _commands(where: str, probe: Probe, k: int) -> list[list[Any]]:
+    """The searches for one probe: by vector, id, fact and attribute, as far as it has them."""
+    own = keys.encode(probe.memory.id) or "__none__"
+    commands = [_nearest(where, probe, k)] if k else []
+    commands.append(_listing(f"{where} (@id:{{{own}}} | @aka:{{{own}}})", MOST_IDS))
+    if probe.fingerprint:
+        commands.append(_listing(f"{where} @fp:{{{probe.fingerprint}}}", MOST_COPIES))
+    if probe.slots:
+        commands.append(_listing(f"{where} @slot:{{{'|'.join(probe.slots)}}}", MOST_VALUES))
+    return commands
+
+
+def _listing(query: str, limit: int) -> list[Any]:
+    return ["FT.SEARCH", index.MEMORIES, query, "RETURN", str(len(_RETURNED)), *_RETURNED, "SORTBY", "created", "DESC",
+            "LIMIT", "0", str(limit), "DIALECT", "2"]  # fmt: skip
+
+
+def _nearest(where: str, probe: Probe, k: int) -> list[Any]:
+    blob = np.asarray(probe.vector, np.float32).tobytes()
+    return ["FT.SEARCH", index.MEMORIES, f"({where})=>[KNN $k @vec $vector AS dist]", "PARAMS", "4", "k", str(k),
+            "vector", blob, "SORTBY", "dist", "ASC", "RETURN", str(len(_RETURNED)), *_RETURNED, "LIMIT", "0", str(k),
+            "DIALECT", "2"]  # fmt: skip
+
+
+def _merged(replies: list[Any]) -> tuple[Neighbour, ...]:
+    found: dict[bytes, Neighbour] = {}
+    for reply in replies:
+        for key, fields in index.parse_search(reply)[1]:
+            if key in found or b"doc" not in fields:
+                continue
+            row = [fields[name] for name in (b"text", b"doc", b"accessed", b"count")]
+            distance = float(fields[b"dist"]) if b"dist" in fields else None
+            found[key] = Neighbour(record_from_row(row), int(fields[b"rev"]), distance)
+    return tuple(found.values())
