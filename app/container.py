@@ -10,6 +10,7 @@ from typing import cast
 from app.config import Settings, get_settings
 from app.memory.access import AccessTracker
 from app.memory.background import Background
+from app.memory.context import SessionContext
 from app.memory.dispatch import Dispatcher
 from app.memory.extraction.base import Extractor
 from app.memory.lifecycle import Lifecycle
@@ -28,6 +29,7 @@ from app.store.outbox import Outbox
 from app.store.presence import Presence
 from app.store.records import RecordRepository
 from app.store.sessions import SessionRepository
+from app.store.turns import TurnRepository
 from app.store.vector_cache import VectorCache
 from app.store.views import ViewRepository
 
@@ -156,10 +158,15 @@ class Container:
         return WorkingMemory(self.sessions, self.records, self.settings)
 
     @cached_property
+    def context(self) -> SessionContext:
+        """What turns are indexed with."""
+        return SessionContext(self.records, TurnRepository(self.redis), lambda: self.embedder)
+
+    @cached_property
     def long_term_memory(self) -> LongTermMemory:
         """Memories by id."""
         return LongTermMemory(
-            self.records, self.batches, self.tasks, self.outbox, self.embedder, self.background, self.settings
+            self.records, self.batches, self.tasks, self.outbox, self.context, self.background, self.settings
         )
 
     @cached_property
@@ -170,7 +177,7 @@ class Container:
     @cached_property
     def lifecycle(self) -> Lifecycle:
         """Forgetting and compaction."""
-        return Lifecycle(self.records)
+        return Lifecycle(self.records, self.context)
 
     @cached_property
     def hydration(self) -> PromptHydration:
@@ -204,7 +211,7 @@ class Container:
             tasks=self.tasks,
             outbox=self.outbox,
             extractor=lambda: self.extractor,
-            embedder=lambda: self.embedder,
+            context=self.context,
             entities=lambda: self.entity_recognizer,
             topics=lambda: self.topic_model,
             settings=self.settings,

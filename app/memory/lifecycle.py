@@ -8,6 +8,7 @@ from datetime import datetime
 
 import structlog
 
+from app.memory.context import SessionContext
 from app.memory.filters import MemoryFilter, TagFilter
 from app.memory.identity import fingerprint
 from app.memory.models import Memory, utc_now
@@ -92,8 +93,9 @@ def scope_filter(namespace: str | None, user_id: str | None, session_id: str | N
 class Lifecycle:
     """Deletes by policy and folds duplicates."""
 
-    def __init__(self, records: RecordRepository) -> None:
+    def __init__(self, records: RecordRepository, context: SessionContext) -> None:
         self._records = records
+        self._context = context
 
     def forget(
         self,
@@ -109,6 +111,7 @@ class Lifecycle:
         gone = select_forgettable(scanned, policy, utc_now(), pinned_ids)
         if not dry_run:
             self._records.delete([(m.scope, m.id) for m in gone])
+            self._context.close_gaps(gone)
             for memory in gone:
                 log.info("memory forgotten", memory=memory.id, namespace=memory.namespace, reason="policy")
         return ForgetReport(len(scanned), tuple(m.id for m in gone), dry_run)
@@ -131,6 +134,7 @@ class Lifecycle:
                 extra += [m for m in copies if m is not keep and not m.pinned]
                 kept.append((keep, mark))
         self._records.delete([(m.scope, m.id) for m in extra])
+        self._context.close_gaps(extra)
         # The fact may have been known under a copy's id: from now on it is under that of the kept one.
         self._records.adopt_fingerprints(kept)
         return self._records.count(condition)

@@ -9,10 +9,11 @@ from typing import Any
 
 from app.config import Settings
 from app.memory.background import Background
+from app.memory.context import SessionContext, in_order_of_arrival
 from app.memory.errors import BackendUnavailable, Conflict, InvalidRequest, NotFound
 from app.memory.identity import fingerprint, memory_hash, new_id
+from app.memory.indexing_text import embedded_texts
 from app.memory.models import Batch, BatchRef, Memory, TaskRecord, utc_now
-from app.providers.interfaces import Embedder
 from app.store.batches import BatchRepository, TaskRepository
 from app.store.outbox import Outbox
 from app.store.records import PutResult, RecordRepository
@@ -40,7 +41,7 @@ class LongTermMemory:
         batches: BatchRepository,
         tasks: TaskRepository,
         outbox: Outbox,
-        embedder: Embedder,
+        context: SessionContext,
         background: Background,
         settings: Settings,
     ) -> None:
@@ -48,7 +49,7 @@ class LongTermMemory:
         self._batches = batches
         self._tasks = tasks
         self._outbox = outbox
-        self._embedder = embedder
+        self._context = context
         self._background = background
         self._settings = settings
 
@@ -61,11 +62,15 @@ class LongTermMemory:
         if not memories:
             return CreateOutcome()
         now = utc_now()
-        complete = [replace(m, persisted_at=now, updated_at=now, memory_hash=memory_hash(m)) for m in memories]
+        complete = in_order_of_arrival(
+            [replace(m, persisted_at=now, updated_at=now, memory_hash=memory_hash(m)) for m in memories]
+        )
         if len(complete) > self._settings.create_inline_limit:
             return CreateOutcome(task_id=self._create_later(complete, deduplicate))
-        vectors = self._embedder.embed([m.text for m in complete])
+        complete = self._context.complete(complete)
+        vectors = self._context.embed(complete)
         results = self._records.put_many(complete, vectors, [fingerprint(m) for m in complete], deduplicate=deduplicate)
+        self._context.settle(complete)
         new = [m for m, result in zip(complete, results, strict=True) if result.status != "same"]
         self._enrich_later(new)
         return CreateOutcome(results=tuple(results))
@@ -123,8 +128,9 @@ class LongTermMemory:
             current, revision, vector = stored
             changed = replace(current, **changes, updated_at=utc_now())
             changed = replace(changed, memory_hash=memory_hash(changed))
-            if changed.text != current.text:
-                vector = self._embedder.embed([changed.text])[0]
+            changed = self._context.complete([changed])[0]
+            if embedded_texts(changed) != embedded_texts(current):
+                vector = self._context.embed([changed])[0]
             moved = changed.scope != current.scope
             if moved and self._records.read_with_vectors([(changed.scope, memory_id)])[0]:
                 raise Conflict(f"There is a memory with ID {memory_id} in the new scope already")
@@ -136,6 +142,8 @@ class LongTermMemory:
             if moved:
                 # New place first, old place last: between the two the memory is in both, never in none.
                 self._records.delete([(current.scope, memory_id)])
+            self._context.settle([changed])
+            self._context.close_gaps([current])
             return changed
         raise BackendUnavailable(f"Memory {memory_id} is being changed by others all the time; try again")
 
@@ -154,4 +162,7 @@ class LongTermMemory:
                 f"Several tenants have memories with these IDs: {', '.join(ambiguous)}; say which with the query "
                 "parameters namespace and user_id"
             )
-        return self._records.delete([(rows[0][0].scope, rows[0][0].id) for rows in found if rows])
+        memories = [rows[0][0] for rows in found if rows]
+        deleted = self._records.delete([(m.scope, m.id) for m in memories])
+        self._context.close_gaps(memories)
+        return deleted

@@ -57,7 +57,8 @@ class Message:
 class Memory:
     """One long-term memory, or a structured memory inside a session.
 
-    Times are timezone-aware UTC. `extracted_from` holds the ids of the source messages.
+    Times are timezone-aware UTC. `extracted_from` holds the ids of the source messages. `previous` is what was said
+    just before in its session: context for indexing, never shown.
     """
 
     id: str
@@ -81,6 +82,7 @@ class Memory:
     extraction_strategy: str = "discrete"
     extraction_strategy_config: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    previous: str | None = None
 
     @property
     def scope(self) -> Scope:

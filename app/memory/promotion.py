@@ -14,6 +14,7 @@ import numpy as np
 import structlog
 
 from app.config import Settings
+from app.memory.context import SessionContext, in_order_of_arrival
 from app.memory.extraction.base import Extractor
 from app.memory.identity import extracted_memory_id, fingerprint, memory_hash
 from app.memory.models import (
@@ -29,7 +30,7 @@ from app.memory.models import (
     SessionRef,
     utc_now,
 )
-from app.providers.interfaces import Embedder, EntityRecognizer, TopicModel
+from app.providers.interfaces import EntityRecognizer, TopicModel
 from app.store.batches import BatchRepository, TaskRepository
 from app.store.outbox import Outbox
 from app.store.records import RecordRepository
@@ -53,7 +54,7 @@ class Promotion:
         tasks: TaskRepository,
         outbox: Outbox,
         extractor: Callable[[], Extractor],
-        embedder: Callable[[], Embedder],
+        context: SessionContext,
         entities: Callable[[], EntityRecognizer],
         topics: Callable[[], TopicModel],
         settings: Settings,
@@ -63,9 +64,9 @@ class Promotion:
         self._batches = batches
         self._tasks = tasks
         self._outbox = outbox
+        self._context = context
         # Factories: a process that never runs a step never loads its model.
         self._extractor = extractor
-        self._embedder = embedder
         self._entities = entities
         self._topics = topics
         self._settings = settings
@@ -157,7 +158,7 @@ class Promotion:
             else:
                 continue
             records.append(replace(given, persisted_at=now, updated_at=now, memory_hash=memory_hash(given)))
-        return tuple(records)
+        return tuple(in_order_of_arrival(records))
 
     def ground(self, ref: BatchRef) -> BatchRef | None:
         """Make the candidates stand on their own and turn them into records; the rest is left out."""
@@ -253,8 +254,9 @@ class Promotion:
         if batch is None:
             return None
         self._keep_lease(batch)
-        vectors = self._embedder().embed([m.text for m in batch.records])
-        self._batches.save(replace(batch, vectors=np.asarray(vectors, np.float32).tobytes()))
+        records = self._context.complete(batch.records)
+        vectors = self._context.embed(records)
+        self._batches.save(replace(batch, records=tuple(records), vectors=vectors.tobytes()))
         return ref
 
     # -- deduplicate → index → acknowledge -----------------------------------------------------------------------------
@@ -309,6 +311,7 @@ class Promotion:
             [fingerprint(m) for m in batch.records],
             deduplicate=batch.deduplicate,
         )
+        self._context.settle(batch.records)
         statuses = [result.status for result in results]
         counts = {**batch.counts, **{name: statuses.count(name) for name in ("stored", "replaced", "same")}}
         self._batches.save(replace(batch, counts=counts))

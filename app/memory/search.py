@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +14,9 @@ from app.memory.access import AccessTracker
 from app.memory.errors import InvalidRequest
 from app.memory.filters import MemoryFilter
 from app.memory.models import Memory
+from app.memory.query_cues import cues_of
 from app.memory.query_embedding import QueryEmbedder
-from app.memory.ranking import RecencyWeights, SearchMode, rank
+from app.memory.ranking import NO_BOOSTS, Boosts, RecencyWeights, SearchMode, rank
 from app.store.records import Hit, RecordRepository
 
 # Candidates are read in growing blocks: the first covers any usual page, the later ones serve deep paging.
@@ -67,6 +69,7 @@ class MemorySearch:
         self._queries = queries
         self._tracker = tracker
         self._settings = settings
+        self._boosts = Boosts() if settings.search_boosts else NO_BOOSTS
 
     def search(self, request: SearchRequest) -> SearchResults:
         """Run a search. Raises InvalidRequest where options contradict each other."""
@@ -90,13 +93,16 @@ class MemorySearch:
             # Deeper than any ranking makes sense: say how many there are, and that the end is reached.
             return SearchResults((), self._records.count(request.condition), None)
         hits, total, reach = self._candidates(request, text, vector, wanted)
+        now = time.time()
         ranked = rank(
             hits,
             request.mode,
             alpha=request.hybrid_alpha,
-            now=time.time(),
+            now=now,
             weights=request.recency if request.recency_boost else None,
             server_side=request.server_side_recency,
+            cues=cues_of(text, datetime.fromtimestamp(now, UTC)),
+            boosts=self._boosts,
             block_edges=BLOCK_EDGES,
         )
         page = ranked[request.offset : wanted]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -11,14 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from app.memory.filters import MemoryFilter
+from app.memory.indexing_text import is_turn, keyword_text, names_of, said_at
 from app.memory.models import Memory, MemoryType, Scope
 from app.store import codec, index, keys
+from app.store.analysis import stems, words
 from app.store.client import RedisClient, store_errors
 from app.store.query import EVERYTHING, compile_filter, compile_text
 from app.store.scripts import script
+from app.store.turns import place_of
 
 PutStatus = Literal["stored", "replaced", "same", "conflict"]
 _PAGE_FIELDS = ("text", "doc", "accessed", "count", "rev")
+# A scorer counts the tags of the filter as words, rare ones as telling words: the name of a small tenant would drown
+# what is asked, by other amounts for long and short memories. A tag takes no weight, so the words get a large one.
+WORDS_WEIGHT = 1_000.0
+_CUE_SEPARATOR = "\x1f"
 _IN_OWN_FIELDS = ("text", "last_accessed", "access_count")
 
 
@@ -27,7 +34,8 @@ class Hit:
     """A candidate of a search: enough to rank it, not to show it. Times in Unix seconds.
 
     `distance` is the cosine distance (0 to 2) if the vector leg found it, `bm25` the raw score if the text leg did;
-    the places are where in its leg it came, from 0.
+    the places are where in its leg it came, from 0. `said` is when a turn was said or a fact's event was (None: a
+    fact without one), `conversation` tells the conversations of turns apart ("" for a fact), `names` are lower-case.
     """
 
     key: bytes
@@ -37,6 +45,9 @@ class Hit:
     bm25: float | None = None
     vector_place: int = 0
     text_place: int = 0
+    said: float | None = None
+    conversation: str = ""
+    names: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,33 +247,37 @@ class RecordRepository:
         One round trip. The number counts what matches the filter; without a vector leg, filter and words.
         """
         query = compile_filter(condition)
-        words = compile_text(text) if text is not None else None
+        query_words = compile_text(text) if text is not None else None
         commands: list[list[Any]] = [_count_command(query)]
         if vector is not None:
             commands.append(_vector_command(query, vector, k))
-        if words is not None:
+        if query_words is not None:
             prefix = "" if query == EVERYTHING else f"{query} "
+            weighted = f"{prefix}{query_words} => {{ $weight: {WORDS_WEIGHT}; }}"
             commands.append(
-                ["FT.SEARCH", index.MEMORIES, prefix + words, "WITHSCORES", "SCORER", scorer,
-                 "RETURN", "2", "created", "accessed", "LIMIT", "0", str(k), "DIALECT", "2"]
+                ["FT.SEARCH", index.MEMORIES, weighted, "WITHSCORES", "SCORER", scorer,
+                 "VERBATIM",
+                 "RETURN", "2", "accessed", "cues", "LIMIT", "0", str(k), "DIALECT", "2"]
             )  # fmt: skip
         with self._client.pipeline(transaction=False) as pipeline:
             for command in commands:
                 pipeline.execute_command(*command)
             replies = pipeline.execute()
-        hits: dict[bytes, Hit] = {}
         total = int(replies[0][0])
-        if vector is not None:
-            for place, (key, fields) in enumerate(index.parse_search(replies[1])[1]):
-                hits[key] = Hit(key, *_times(fields), distance=float(fields[b"dist"]), vector_place=place)
-        if words is not None:
-            total = int(replies[-1][0]) if vector is None else total
-            for place, (key, score, fields) in enumerate(_scored(replies[-1])):
-                known = hits.get(key) or Hit(key, *_times(fields))
-                hits[key] = replace(known, bm25=score, text_place=place)
-        elif vector is None:
-            total = 0
-        return list(hits.values()), total
+        near = index.parse_search(replies[1])[1] if vector is not None else []
+        said = (
+            {key: (place, score, fields) for place, (key, score, fields) in enumerate(_scored(replies[-1]))}
+            if query_words
+            else {}
+        )
+        hits = []
+        for place, (key, fields) in enumerate(near):
+            text_place, bm25, _fields = said.pop(key, (0, None, None))
+            hits.append(_hit(key, fields, float(fields[b"dist"]), bm25, place, text_place))
+        hits += [_hit(key, fields, None, bm25, 0, place) for key, (place, bm25, fields) in said.items()]
+        if vector is None:
+            total = int(replies[-1][0]) if query_words else 0
+        return hits, total
 
 
 def _count_command(query: str) -> list[Any]:
@@ -273,11 +288,25 @@ def _vector_command(query: str, vector: npt.NDArray[np.float32], k: int) -> list
     blob = vector.astype(np.float32).tobytes()
     text = f"({query})=>[KNN $k @vec $vector AS dist]"
     return ["FT.SEARCH", index.MEMORIES, text, "PARAMS", "4", "k", str(k), "vector", blob, "SORTBY", "dist", "ASC",
-            "RETURN", "3", "dist", "created", "accessed", "LIMIT", "0", str(k), "DIALECT", "2"]  # fmt: skip
+            "RETURN", "3", "dist", "accessed", "cues", "LIMIT", "0", str(k), "DIALECT", "2"]  # fmt: skip
 
 
-def _times(fields: dict[bytes, bytes]) -> tuple[float, float]:
-    return float(fields.get(b"created", 0)), float(fields.get(b"accessed", 0))
+def _hit(
+    key: bytes, fields: dict[bytes, bytes], distance: float | None, bm25: float | None, near: int, told: int
+) -> Hit:
+    created, said, conversation, names = fields[b"cues"].decode().split(_CUE_SEPARATOR)
+    return Hit(
+        key,
+        float(created),
+        float(fields[b"accessed"]),
+        distance,
+        bm25,
+        near,
+        told,
+        float(said) if said else None,
+        conversation,
+        names,
+    )
 
 
 def _scored(reply: list[Any]) -> list[tuple[bytes, float, dict[bytes, bytes]]]:
@@ -285,7 +314,13 @@ def _scored(reply: list[Any]) -> list[tuple[bytes, float, dict[bytes, bytes]]]:
     for position in range(1, len(reply), 3):
         flat = reply[position + 2]
         if flat is not None:
-            rows.append((reply[position], float(reply[position + 1]), dict(zip(flat[::2], flat[1::2], strict=True))))
+            rows.append(
+                (
+                    reply[position],
+                    float(reply[position + 1]) / WORDS_WEIGHT,
+                    dict(zip(flat[::2], flat[1::2], strict=True)),
+                )
+            )
     return rows
 
 
@@ -309,15 +344,31 @@ def _to_hash(memory: Memory, vector: npt.NDArray[np.float32]) -> dict[str, Any]:
         "created": repr(memory.created_at.timestamp()),
         "accessed": repr(memory.last_accessed.timestamp()),
         "count": memory.access_count,
+        "own": " ".join(stems(memory.text)),
+        "all": " ".join(stems(keyword_text(memory))),
+        "cues": _cues(memory),
         "doc": codec.dumps(doc),
         "vec": np.asarray(vector, dtype=np.float32).tobytes(),
     }
     if memory.event_date is not None:
         fields["event"] = repr(memory.event_date.timestamp())
+    if memory.session_id is not None and is_turn(memory):
+        said, arrived = place_of(memory)
+        fields |= {"said": repr(said), "arrived": arrived}
     for name, values in (("topics", memory.topics), ("ents", memory.entities)):
         if values:
             fields[name] = ",".join(dict.fromkeys(keys.fold(v) for v in values if v.strip()))
     return fields
+
+
+def _cues(memory: Memory) -> str:
+    """What ranking wants to know of a hit, in one field: each returned field of each hit costs time."""
+    turn = is_turn(memory)
+    said = said_at(memory) if turn else memory.event_date
+    conversation = keys.conversation(memory.scope, memory.session_id) if turn else ""
+    names = ",".join(" ".join(words(name)) for name in names_of(memory))
+    created = repr(memory.created_at.timestamp())
+    return _CUE_SEPARATOR.join((created, repr(said.timestamp()) if said else "", conversation, names))
 
 
 def _from_hash(row: Sequence[bytes]) -> Memory:
