@@ -16,15 +16,12 @@ from app.memory.models import Memory, MemoryType, Scope
 from app.store import codec, index, keys
 from app.store.analysis import stems, words
 from app.store.client import RedisClient, store_errors
-from app.store.query import EVERYTHING, compile_filter, compile_text
+from app.store.query import WORDS_WEIGHT, any_clause, compile_filter, compile_text
 from app.store.scripts import script
 from app.store.turns import place_of
 
 PutStatus = Literal["stored", "replaced", "same", "conflict"]
 _PAGE_FIELDS = ("text", "doc", "accessed", "count", "rev")
-# A scorer counts the tags of the filter as words, rare ones as telling words: the name of a small tenant would drown
-# what is asked, by other amounts for long and short memories. A tag takes no weight, so the words get a large one.
-WORDS_WEIGHT = 1_000.0
 _CUE_SEPARATOR = "\x1f"
 _IN_OWN_FIELDS = ("text", "last_accessed", "access_count")
 
@@ -247,15 +244,13 @@ class RecordRepository:
         One round trip. The number counts what matches the filter; without a vector leg, filter and words.
         """
         query = compile_filter(condition)
-        query_words = compile_text(text) if text is not None else None
+        clauses = compile_text(text) if text is not None else []
         commands: list[list[Any]] = [_count_command(query)]
         if vector is not None:
             commands.append(_vector_command(query, vector, k))
-        if query_words is not None:
-            prefix = "" if query == EVERYTHING else f"{query} "
-            weighted = f"{prefix}{query_words} => {{ $weight: {WORDS_WEIGHT}; }}"
+        if clauses:
             commands.append(
-                ["FT.SEARCH", index.MEMORIES, weighted, "WITHSCORES", "SCORER", scorer,
+                ["FT.SEARCH", index.MEMORIES, any_clause(query, clauses), "WITHSCORES", "SCORER", scorer,
                  "VERBATIM",
                  "RETURN", "2", "accessed", "cues", "LIMIT", "0", str(k), "DIALECT", "2"]
             )  # fmt: skip
@@ -265,18 +260,15 @@ class RecordRepository:
             replies = pipeline.execute()
         total = int(replies[0][0])
         near = index.parse_search(replies[1])[1] if vector is not None else []
-        said = (
-            {key: (place, score, fields) for place, (key, score, fields) in enumerate(_scored(replies[-1]))}
-            if query_words
-            else {}
-        )
+        told = _scored(replies[-1]) if clauses else []
+        said = {key: (place, score, fields) for place, (key, score, fields) in enumerate(told)}
         hits = []
         for place, (key, fields) in enumerate(near):
             text_place, bm25, _fields = said.pop(key, (0, None, None))
             hits.append(_hit(key, fields, float(fields[b"dist"]), bm25, place, text_place))
         hits += [_hit(key, fields, None, bm25, 0, place) for key, (place, bm25, fields) in said.items()]
         if vector is None:
-            total = int(replies[-1][0]) if query_words else 0
+            total = int(replies[-1][0]) if clauses else 0
         return hits, total
 
 
