@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -76,12 +75,12 @@ class SessionContext:
         """The vectors that stand for completed memories, unit length, shape (n, dim)."""
         texts = [embedded_texts(m) for m in memories]
         flat = np.asarray(self._embedder().embed([text for group in texts for text in group]), dtype=np.float32)
-        if all(len(group) == 1 for group in texts):
-            return flat
-        starts = np.cumsum([0, *(len(group) for group in texts)])
-        vectors = np.stack([flat[start:end].mean(axis=0) for start, end in pairwise(starts)])
-        unit: npt.NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        return unit
+        vectors = np.empty((len(texts), flat.shape[1]), dtype=np.float32)
+        ends = np.cumsum([len(group) for group in texts])
+        for row, (group, end) in enumerate(zip(texts, ends, strict=True)):
+            mean = flat[end - len(group) : end].mean(axis=0)
+            vectors[row] = mean / np.linalg.norm(mean) if len(group) > 1 else mean
+        return vectors
 
     def settle(self, memories: Sequence[Memory]) -> None:
         """After storing turns: put right what this write, or a concurrent one, made untrue. Usually one round trip."""

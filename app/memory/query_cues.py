@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from app.store.analysis import words
+from app.store.analysis import digest, words
 
 _MONTHS = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
@@ -34,9 +34,10 @@ _TOLD_LATER = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class QueryCues:
-    """The words of a query and the spans of time that it names, as half-open Unix seconds."""
+    """The words of a query, the digest of its text, and the times that it names (spans are half-open, in seconds)."""
 
     words: frozenset[str] = frozenset()
+    digest: str = ""
     months: tuple[tuple[int | None, frozenset[int]], ...] = ()
     spans: tuple[tuple[float, float], ...] = ()
 
@@ -87,7 +88,7 @@ def cues_of(query: str, now: datetime) -> QueryCues:
     months |= {(None, frozenset({month})) for month in named}
     months |= {(int(m.group(1)), frozenset(range(1, 13))) for m in _IN_YEAR.finditer(text)}
     spans += [_relative(m.group(1), now) for m in _RELATIVE.finditer(text)]
-    return QueryCues(frozenset(words(query)), tuple(months), tuple(spans))
+    return QueryCues(frozenset(words(query)), digest(query), tuple(months), tuple(spans))
 
 
 def _month(name: str) -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from heapq import nlargest
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from app.memory.query_cues import QueryCues
 from app.store.records import Hit
@@ -14,6 +14,7 @@ SearchMode = Literal["semantic", "keyword", "hybrid"]
 MIN_HALF_LIFE_DAYS = 0.001
 SECONDS_PER_DAY = 86_400.0
 BEST_OF_CONVERSATION = 3
+TINY = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,8 @@ class Boosts:
 
     speaker: float = 0.2
     subject: float = 0.05
-    time: float = 0.2
-    conversation: float = 0.4
+    time: float = 0.1
+    conversation: float = 0.5
 
 
 NO_BOOSTS = Boosts(0.0, 0.0, 0.0, 0.0)
@@ -46,13 +47,12 @@ class RecencyWeights:
     half_life_created_days: float = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(NamedTuple):
     """A hit with its place-giving figures: `distance` and `score` as shown on the wire, `final` as sorted by."""
 
     hit: Hit
     distance: float
-    score: float | None
+    score: float
     final: float
 
 
@@ -111,33 +111,28 @@ def _relevance(hit: Hit, mode: SearchMode, alpha: float, scale: _Scale) -> float
 
 def _boosts(hits: Sequence[Hit], relevances: Sequence[float], cues: QueryCues, weights: Boosts) -> list[float]:
     """What each hit gains by the query's cues and by its conversation."""
-    gains = [_cue_boost(hit, cues, weights) for hit in hits]
-    if weights.conversation:
-        gathered: dict[str, list[float]] = {}
-        for hit, relevance, gain in zip(hits, relevances, gains, strict=True):
-            if hit.conversation:
-                gathered.setdefault(hit.conversation, []).append(relevance + gain)
-        means = {
-            name: sum(nlargest(BEST_OF_CONVERSATION, found)) / BEST_OF_CONVERSATION for name, found in gathered.items()
-        }
-        shares = _above_least(means)
+    # Hits share few names: each is compared with the query once.
+    speakers = {h.names for h in hits if h.conversation}
+    subjects = {h.names for h in hits if not h.conversation and h.names}
+    by_speaker = {name: weights.speaker * any(word in cues.words for word in name.split()) for name in speakers}
+    by_subject = {names: weights.subject * any(map(cues.names, names.split(","))) for names in subjects}
+    gains = [by_speaker[h.names] if h.conversation else by_subject[h.names] if h.names else 0.0 for h in hits]
+    if cues.has_time:
         gains = [
-            gain + weights.conversation * shares.get(h.conversation, 0.0) for h, gain in zip(hits, gains, strict=True)
+            gain + weights.time if hit.said is not None and cues.covers(hit.said) else gain
+            for hit, gain in zip(hits, gains, strict=True)
         ]
-    return gains
-
-
-def _cue_boost(hit: Hit, cues: QueryCues, weights: Boosts) -> float:
-    gain = 0.0
-    if hit.conversation:
-        # A speaker is asked for by any of his names.
-        if any(word in cues.words for word in hit.names.split()):
-            gain += weights.speaker
-    elif hit.names and any(cues.names(name) for name in hit.names.split(",")):
-        gain += weights.subject
-    if hit.said is not None and cues.has_time and cues.covers(hit.said):
-        gain += weights.time
-    return gain
+    gathered: dict[str, list[float]] = {}
+    for hit, relevance, gain in zip(hits, relevances, gains, strict=True):
+        if hit.conversation:
+            gathered.setdefault(hit.conversation, []).append(relevance + gain)
+    if len(gathered) < 2:
+        return gains
+    means = {
+        name: sum(nlargest(BEST_OF_CONVERSATION, found)) / BEST_OF_CONVERSATION for name, found in gathered.items()
+    }
+    shares = _above_least(means)
+    return [gain + weights.conversation * shares.get(h.conversation, 0.0) for h, gain in zip(hits, gains, strict=True)]
 
 
 def _above_least(means: Mapping[str, float]) -> dict[str, float]:
@@ -163,8 +158,8 @@ def rank(
     the legs found up to an edge. Deeper pages read more candidates; block by block, those come behind what earlier
     pages have shown already, with the same scores.
 
-    Keyword and hybrid scores contain the boosts. In semantic mode `distance` and `score` stay those of the vectors,
-    and boosts move a hit only where recency does too: without it the order is that of the distances.
+    A memory whose text is the query's counts as the most relevant. Keyword and hybrid scores contain the boosts. In
+    semantic mode `distance` and `score` stay those of the vectors, and boosts move a hit only where recency does too: without it the order is that of the distances.
     """
     ordered: list[Ranked] = []
     scale: _Scale | None = None
@@ -178,18 +173,74 @@ def rank(
         scale = scale or _scale(block, edge)
         relevances = [_relevance(hit, mode, alpha, scale) for hit in block]
         gains = _boosts(block, relevances, cues, boosts) if cues is not None else [0.0] * len(block)
-        if first and mode != "semantic":
-            best = max(r + g for r, g in zip(relevances, gains, strict=True))
-            best = best if best > 0 else 1.0
-        rows = [
-            _final(hit, relevance, gain, best, scale, mode, now, weights, server_side)
-            for hit, relevance, gain in zip(block, relevances, gains, strict=True)
-        ]
+        if mode == "semantic":
+            rows = _semantic(block, gains, scale, cues, weights, server_side, now)
+        else:
+            raw = [relevance + gain for relevance, gain in zip(relevances, gains, strict=True)]
+            if first:
+                best = max(raw) if max(raw) > 0 else 1.0
+            rows = _scored(block, raw, best, cues, weights, now)
         rows.sort(key=lambda r: (-r.final, r.hit.distance if r.hit.distance is not None else 2.0, r.hit.key))
         ordered += rows
+        if len(block) == len(left):
+            break
         taken = {hit.key for hit in block}
         left = [hit for hit in left if hit.key not in taken]
     return ordered
+
+
+def _semantic(
+    hits: Sequence[Hit],
+    gains: Sequence[float],
+    scale: _Scale,
+    cues: QueryCues | None,
+    weights: RecencyWeights | None,
+    server_side: bool,
+    now: float,
+) -> list[Ranked]:
+    """Hits of a semantic search. A boost is a share of the best cosine, as a relevance is."""
+    distances = [hit.distance if hit.distance is not None else 2.0 for hit in hits]
+    plain = server_side and weights is not None
+    similarities = [1.0 - distance / 2.0 if plain else 1.0 - distance for distance in distances]
+    if weights is not None and not server_side:
+        similarities = [s + gain * scale.cosine_top for s, gain in zip(similarities, gains, strict=True)]
+    finals = _finals(hits, _exact_first(hits, similarities, cues), weights, now, clamp=not plain)
+    return [Ranked(h, d, max(0.0, 1.0 - d), final) for h, d, final in zip(hits, distances, finals, strict=True)]
+
+
+def _scored(
+    hits: Sequence[Hit],
+    raw: Sequence[float],
+    best: float,
+    cues: QueryCues | None,
+    weights: RecencyWeights | None,
+    now: float,
+) -> list[Ranked]:
+    """Hits of a keyword or hybrid search."""
+    similarities = _exact_first(hits, [value / best for value in raw], cues)
+    finals = _finals(hits, similarities, weights, now, clamp=True)
+    scores = [min(1.0, max(0.0, similarity)) for similarity in similarities]
+    return [Ranked(h, 1.0 - score, score, final) for h, score, final in zip(hits, scores, finals, strict=True)]
+
+
+def _exact_first(hits: Sequence[Hit], similarities: list[float], cues: QueryCues | None) -> list[float]:
+    """Who asks with a memory's own text wants that memory, though a turn's vector is not that of its bare text."""
+    if cues is None or all(hit.digest != cues.digest for hit in hits):
+        return similarities
+    top = max(similarities) + TINY
+    return [top if hit.digest == cues.digest else s for hit, s in zip(hits, similarities, strict=True)]
+
+
+def _finals(
+    hits: Sequence[Hit], similarities: list[float], weights: RecencyWeights | None, now: float, *, clamp: bool
+) -> list[float]:
+    """Relevance mixed with recency (wire contract 3.7); without weights, relevance alone."""
+    if weights is None:
+        return similarities
+    return [
+        weights.semantic * similarity + weights.recency * recency(hit.accessed, hit.created, now, weights, clamp=clamp)
+        for hit, similarity in zip(hits, similarities, strict=True)
+    ]
 
 
 def _belongs(hit: Hit, mode: SearchMode) -> bool:
@@ -204,34 +255,4 @@ def _within(hit: Hit, edge: int | None) -> Hit | None:
         return hit
     if not near and not said:
         return None
-    return replace(hit, distance=hit.distance if near else None, bm25=hit.bm25 if said else None)
-
-
-def _final(
-    hit: Hit,
-    relevance: float,
-    gain: float,
-    best: float,
-    scale: _Scale,
-    mode: SearchMode,
-    now: float,
-    weights: RecencyWeights | None,
-    server_side: bool,
-) -> Ranked:
-    plain = server_side and mode == "semantic"
-    if mode == "semantic":
-        assert hit.distance is not None
-        distance, score = hit.distance, max(0.0, 1.0 - hit.distance)
-        similarity = 1.0 - distance / 2.0 if plain else 1.0 - distance
-        if weights is None:
-            return Ranked(hit, distance, score, similarity)
-        if not plain:
-            similarity += gain * scale.cosine_top
-    else:
-        score = min(1.0, max(0.0, (relevance + gain) / best))
-        distance = 1.0 - score
-        similarity = (relevance + gain) / best
-        if weights is None:
-            return Ranked(hit, distance, score, similarity)
-    boost = recency(hit.accessed, hit.created, now, weights, clamp=not plain)
-    return Ranked(hit, distance, score, weights.semantic * similarity + weights.recency * boost)
+    return hit._replace(distance=hit.distance if near else None, bm25=hit.bm25 if said else None)

@@ -20,7 +20,7 @@ from app.memory.ranking import NO_BOOSTS, Boosts, RecencyWeights, SearchMode, ra
 from app.store.records import Hit, RecordRepository
 
 # Candidates are read in growing blocks: the first covers any usual page, the later ones serve deep paging.
-BLOCK_EDGES = (200, 1_000, 5_000, 20_000, 100_000)
+BLOCK_EDGES = (150, 1_000, 5_000, 20_000, 100_000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ and its stem and adds both scores up; counting a stem once finds clearly more (m
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 from functools import lru_cache
@@ -46,3 +47,8 @@ def stem(word: str) -> str:
 def stems(text: str) -> list[str]:
     """The stems of a text's words, in order, without the index's stop words."""
     return [stem(word) for word in words(text) if word not in INDEX_STOP_WORDS]
+
+
+def digest(text: str) -> str:
+    """Eight hex digits that two texts share when they have the same words in the same order."""
+    return hashlib.blake2b(" ".join(words(text)).encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from app.memory.filters import MemoryFilter
 from app.memory.indexing_text import is_turn, keyword_text, names_of, said_at
 from app.memory.models import Memory, MemoryType, Scope
 from app.store import codec, index, keys
-from app.store.analysis import stems, words
+from app.store.analysis import digest, stems, words
 from app.store.client import RedisClient, store_errors
 from app.store.query import WORDS_WEIGHT, any_clause, compile_filter, compile_text
 from app.store.scripts import script
@@ -26,13 +26,13 @@ _CUE_SEPARATOR = "\x1f"
 _IN_OWN_FIELDS = ("text", "last_accessed", "access_count")
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A candidate of a search: enough to rank it, not to show it. Times in Unix seconds.
 
     `distance` is the cosine distance (0 to 2) if the vector leg found it, `bm25` the raw score if the text leg did;
     the places are where in its leg it came, from 0. `said` is when a turn was said or a fact's event was (None: a
-    fact without one), `conversation` tells the conversations of turns apart ("" for a fact), `names` are lower-case.
+    fact without one), `conversation` tells the conversations of turns apart ("" for a fact), `names` are lower-case
+    and separated by commas, `digest` is that of the text. A named tuple: hundreds are made for each search.
     """
 
     key: bytes
@@ -45,6 +45,7 @@ class Hit:
     said: float | None = None
     conversation: str = ""
     names: str = ""
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +287,7 @@ def _vector_command(query: str, vector: npt.NDArray[np.float32], k: int) -> list
 def _hit(
     key: bytes, fields: dict[bytes, bytes], distance: float | None, bm25: float | None, near: int, told: int
 ) -> Hit:
-    created, said, conversation, names = fields[b"cues"].decode().split(_CUE_SEPARATOR)
+    created, said, conversation, names, digest = fields[b"cues"].decode().split(_CUE_SEPARATOR)
     return Hit(
         key,
         float(created),
@@ -298,6 +299,7 @@ def _hit(
         float(said) if said else None,
         conversation,
         names,
+        digest,
     )
 
 
@@ -360,7 +362,9 @@ def _cues(memory: Memory) -> str:
     conversation = keys.conversation(memory.scope, memory.session_id) if turn else ""
     names = ",".join(" ".join(words(name)) for name in names_of(memory))
     created = repr(memory.created_at.timestamp())
-    return _CUE_SEPARATOR.join((created, repr(said.timestamp()) if said else "", conversation, names))
+    return _CUE_SEPARATOR.join(
+        (created, repr(said.timestamp()) if said else "", conversation, names, digest(memory.text))
+    )
 
 
 def _from_hash(row: Sequence[bytes]) -> Memory:

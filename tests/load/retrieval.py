@@ -19,6 +19,8 @@ import argparse
 import asyncio
 import json
 import math
+import sys
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -145,7 +147,10 @@ async def measure(
     rows: dict[str, list[tuple[str, dict[str, float]]]] = {}
     async with ModeClient(MemoryClientConfig(base_url=base_url, timeout=120)) as client:
         for conversation in conversations:
+            started = time.monotonic()
             await fill(client, conversation, f"{run}-{conversation.id}")
+            spent = time.monotonic() - started
+            print(f"{conversation.id}: {len(conversation.turns)} memories in {spent:.0f} s", file=sys.stderr)
         for mode, alpha in RUNS:
             client.extra = {"search_mode": mode} | ({"hybrid_alpha": alpha} if alpha is not None else {})
             name = f"{mode}, alpha {alpha or 'default 0.7'}" if mode == "hybrid" else mode
