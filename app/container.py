@@ -15,6 +15,7 @@ from app.memory.dispatch import Dispatcher
 from app.memory.extraction.base import Extractor
 from app.memory.lifecycle import Lifecycle
 from app.memory.long_term import LongTermMemory
+from app.memory.pending import PendingMessages
 from app.memory.profile import Profiles
 from app.memory.promotion import Promotion
 from app.memory.prompt import PromptHydration
@@ -22,7 +23,7 @@ from app.memory.query_embedding import QueryEmbedder
 from app.memory.search import MemorySearch
 from app.memory.summary_views import SummaryViews
 from app.memory.working import WorkingMemory
-from app.providers.interfaces import Embedder, EntityRecognizer, Generator, TopicModel
+from app.providers.interfaces import Embedder, EntityRecognizer, Generator, Reranker, TopicModel
 from app.store.batches import BatchRepository, TaskRepository
 from app.store.client import RedisClient, connect
 from app.store.outbox import Outbox
@@ -91,6 +92,13 @@ class Container:
         from app.providers.embeddings import create_embedder
 
         return create_embedder(self.settings)
+
+    @cached_property
+    def reranker(self) -> Reranker | None:
+        """The reranker, if one is configured."""
+        from app.providers.rerank import create_reranker
+
+        return create_reranker(self.settings)
 
     @cached_property
     def entity_recognizer(self) -> EntityRecognizer:
@@ -172,7 +180,14 @@ class Container:
     @cached_property
     def search(self) -> MemorySearch:
         """Search."""
-        return MemorySearch(self.records, self.queries, AccessTracker(self.records), self.settings)
+        return MemorySearch(
+            self.records,
+            self.queries,
+            AccessTracker(self.records),
+            PendingMessages(self.sessions),
+            self.reranker,
+            self.settings,
+        )
 
     @cached_property
     def lifecycle(self) -> Lifecycle:

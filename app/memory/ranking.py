@@ -159,7 +159,8 @@ def rank(
     pages have shown already, with the same scores.
 
     A memory whose text is the query's counts as the most relevant. Keyword and hybrid scores contain the boosts. In
-    semantic mode `distance` and `score` stay those of the vectors, and boosts move a hit only where recency does too: without it the order is that of the distances.
+    semantic mode `distance` and `score` stay those of the vectors, and boosts move a hit only where recency does too:
+    without it the order is that of the distances.
     """
     ordered: list[Ranked] = []
     scale: _Scale | None = None

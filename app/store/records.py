@@ -272,6 +272,17 @@ class RecordRepository:
             total = int(replies[-1][0]) if clauses else 0
         return hits, total
 
+    def hits(self, record_keys: Sequence[bytes]) -> list[Hit | None]:
+        """What ranking wants to know of memories by key, None of one that is gone. One round trip."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for key in record_keys:
+                pipeline.hmget(key, "cues", "accessed")
+            rows = pipeline.execute()
+        return [
+            _hit(key, {b"cues": cues, b"accessed": accessed}, None, None, 0, 0) if cues is not None else None
+            for key, (cues, accessed) in zip(record_keys, rows, strict=True)
+        ]
+
 
 def _count_command(query: str) -> list[Any]:
     return ["FT.SEARCH", index.MEMORIES, query, "LIMIT", "0", "0", "DIALECT", "2"]

@@ -16,6 +16,7 @@ import pytest
 from app.config import Settings
 from app.container import Container
 from app.memory.context import in_order_of_arrival
+from app.memory.errors import BackendUnavailable
 from app.memory.filters import MemoryFilter, TagFilter
 from app.memory.identity import fingerprint
 from app.memory.models import Memory, MemoryType, Scope, utc_now
@@ -208,3 +209,35 @@ def test_a_small_tenants_name_does_not_count_as_a_word_and_every_word_of_a_memor
     assert scores["m1"] > scores["m0"] > scores["m2"]
     # Two words against one, and nothing else: the tag would add the same large amount to both.
     assert scores["m0"] / scores["m2"] > 1.5
+
+
+class Reverse:
+    """A reranker that likes the shortest texts; or none at all."""
+
+    model_id = "reverse"
+    fails = False
+
+    def score(self, _query: str, texts: Sequence[str]) -> list[float]:
+        if self.fails:
+            raise BackendUnavailable("away")
+        return [-float(len(text)) for text in texts]
+
+
+def test_a_reranker_orders_the_first_hits_and_its_failure_only_costs_its_opinion(engine, monkeypatch):
+    namespace = unique("ns")
+    facts = [Memory(id=f"f{i}", text="tea " * (i + 1), namespace=namespace) for i in range(6)]
+    engine.long_term_memory.create(facts, deduplicate=False)
+    in_namespace = MemoryFilter().also("namespace", TagFilter(eq=namespace))
+    plain = [
+        f.memory.id for f in engine.search.search(SearchRequest("tea", "keyword", condition=in_namespace)).memories
+    ]
+    reverse = Reverse()
+    monkeypatch.setattr(engine.search, "_reranker", reverse)
+    pages = [
+        engine.search.search(SearchRequest("tea", "keyword", condition=in_namespace, limit=4, offset=offset))
+        for offset in (0, 4)
+    ]
+    assert [f.memory.id for page in pages for f in page.memories] == [f"f{i}" for i in range(6)]
+    assert pages[1].next_offset is None
+    reverse.fails = True
+    assert [f.memory.id for f in engine.search.search(request).memories] == plain

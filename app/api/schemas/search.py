@@ -81,6 +81,13 @@ class SearchRequestSchema(WireSchema):
     recency_half_life_last_access_days = Real(metadata={"description": "Half-life of freshness; default: 7"})
     recency_half_life_created_days = Real(metadata={"description": "Half-life of novelty; default: 30"})
     server_side_recency = Flag(load_default=False, metadata={"description": "The peer's other recency formula"})
+    include_pending = Flag(
+        load_default=False,
+        metadata={
+            "description": "Also search the messages of the session named by `session_id` that are not promoted yet, "
+            "by their words; they come first, with `pending: true` in their metadata"
+        },
+    )
 
     @ma.pre_load
     def _known_names(self, data: Any, **_: Any) -> Any:
@@ -110,6 +117,7 @@ class SearchRequestSchema(WireSchema):
             recency_boost=data["recency_boost"],
             server_side_recency=data["server_side_recency"],
             recency=RecencyWeights(**weights),
+            include_pending=data["include_pending"],
         )
 
 
