@@ -55,8 +55,14 @@ class Verdict:
 
     def sentence(self) -> str:
         """For people."""
-        figures = f"{JUDGED_BY} {100 * self.difference:+.1f} points, 95 % interval {100 * self.low:+.1f} to {100 * self.high:+.1f}"
+        points = [f"{100 * value:+.1f}" for value in (self.difference, self.low, self.high)]
+        figures = f"{JUDGED_BY} {points[0]} points, 95 % interval {points[1]} to {points[2]}"
         return f"{self.better} is better ({figures})" if self.better else f"no clear difference ({figures})"
+
+
+def joined(name: str, parts: Sequence[Outcome]) -> Outcome:
+    """One outcome of several, for query sets that are run one haystack after the other."""
+    return Outcome(name, tuple(f for p in parts for f in p.figures), tuple(m for p in parts for m in p.milliseconds))
 
 
 def judge(first: Outcome, second: Outcome) -> Verdict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import random
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,9 @@ import pytest
 
 from app.config import Settings
 from app.container import Container
+from app.evaluation.command import compare
 from app.memory.context import in_order_of_arrival
-from app.memory.errors import BackendUnavailable
+from app.memory.errors import BackendUnavailable, InvalidRequest
 from app.memory.filters import MemoryFilter, TagFilter
 from app.memory.identity import fingerprint
 from app.memory.models import Memory, MemoryType, Scope, utc_now
@@ -228,9 +230,8 @@ def test_a_reranker_orders_the_first_hits_and_its_failure_only_costs_its_opinion
     facts = [Memory(id=f"f{i}", text="tea " * (i + 1), namespace=namespace) for i in range(6)]
     engine.long_term_memory.create(facts, deduplicate=False)
     in_namespace = MemoryFilter().also("namespace", TagFilter(eq=namespace))
-    plain = [
-        f.memory.id for f in engine.search.search(SearchRequest("tea", "keyword", condition=in_namespace)).memories
-    ]
+    request = SearchRequest("tea", "keyword", condition=in_namespace)
+    plain = [f.memory.id for f in engine.search.search(request).memories]
     reverse = Reverse()
     monkeypatch.setattr(engine.search, "_reranker", reverse)
     pages = [
@@ -241,3 +242,52 @@ def test_a_reranker_orders_the_first_hits_and_its_failure_only_costs_its_opinion
     assert pages[1].next_offset is None
     reverse.fails = True
     assert [f.memory.id for f in engine.search.search(request).memories] == plain
+
+
+def test_eval_compares_two_configurations_on_a_tenants_own_memories_and_changes_nothing(engine, tmp_path):
+    namespace = unique("ns")
+    things = ["apples", "pears", "violins", "boats", "chairs", "lamps", "maps", "coins", "stamps", "kites"]
+    facts = [
+        Memory(id=f"f{i}", text=f"Anna bought {thing} for {i} coins in Oslo, then {thing} again", namespace=namespace)
+        for i, thing in enumerate(things * 3)
+    ]
+    engine.long_term_memory.create(facts, deduplicate=False)
+    before = {f.memory.id: f.memory for f in engine.search.search(_listing(namespace)).memories}
+    report = compare(
+        engine, namespace=namespace, user_id=None, dataset=None, queries=24, conversations=0,
+        configurations=("mode=keyword", "mode=semantic"),
+    )  # fmt: skip
+    # The vectors are noise: words must win, and by far.
+    assert report.verdict.better == "mode=keyword"
+    assert report.as_json()["configurations"][0]["all"]["any@10"] > 0.9
+    assert "mode=keyword is better" in report.as_text()
+    assert {f.memory.id: f.memory for f in engine.search.search(_listing(namespace)).memories} == before
+    with pytest.raises(InvalidRequest):
+        compare(
+            engine, namespace=unique("empty"), user_id=None, dataset=None, queries=5, conversations=0,
+            configurations=("", ""),
+        )  # fmt: skip
+
+
+def test_eval_stores_a_data_set_for_as_long_as_it_runs(engine, tmp_path):
+    turns = [{"id": m.id, "speaker": m.text.split(":")[0], "text": m.text.split(": ")[1]} for m in a_talk("x")]
+    path = tmp_path / "data.json"
+    path.write_text(
+        json.dumps(
+            [{
+                "id": "c", "sessions": [{"session": 1, "date": "1:56 pm on 8 May, 2023", "turns": turns}],
+                "questions": [{"question": "Was the opera seen?", "category": "single-hop", "evidence": ["t3"]}],
+            }]
+        )
+    )  # fmt: skip
+    everything = engine.records.count(MemoryFilter())
+    report = compare(
+        engine, namespace=None, user_id=None, dataset=path, queries=0, conversations=0,
+        configurations=("mode=hybrid", "mode=keyword"),
+    )  # fmt: skip
+    assert report.outcomes[1].summary()["any@10"] == 1.0
+    assert engine.records.count(MemoryFilter()) == everything
+
+
+def _listing(namespace: str) -> SearchRequest:
+    return SearchRequest(condition=MemoryFilter().also("namespace", TagFilter(eq=namespace)), limit=100)
