@@ -251,7 +251,8 @@ def test_eval_compares_two_configurations_on_a_tenants_own_memories_and_changes_
         Memory(id=f"f{i}", text=f"Anna bought {thing} for {i} coins in Oslo, then {thing} again", namespace=namespace)
         for i, thing in enumerate(things * 3)
     ]
-    engine.long_term_memory.create(facts, deduplicate=False)
+    engine.long_term_memory.create(facts[:20], deduplicate=False)
+    engine.long_term_memory.create(facts[20:], deduplicate=False)
     before = {f.memory.id: f.memory for f in engine.search.search(_listing(namespace)).memories}
     report = compare(
         engine, namespace=namespace, user_id=None, dataset=None, queries=24, conversations=0,
