@@ -38,9 +38,14 @@ def said_at(memory: Memory) -> datetime:
     return memory.event_date or memory.created_at
 
 
+def needs_context(memory: Memory) -> bool:
+    """Whether the memory is a turn too short to stand on its own."""
+    return len(memory.text) <= LONG_TURN_CHARS and is_turn(memory)
+
+
 def wants_previous(memory: Memory) -> bool:
     """Whether what was said before belongs to the context of this memory."""
-    return is_turn(memory) and memory.session_id is not None and len(memory.text) <= LONG_TURN_CHARS
+    return memory.session_id is not None and needs_context(memory)
 
 
 def as_previous(text: str) -> str:
@@ -55,7 +60,7 @@ def embedded_texts(memory: Memory) -> list[str]:
 
     Speaker first, then the date: the other way round measured 7 points less.
     """
-    if not is_turn(memory) or len(memory.text) > LONG_TURN_CHARS:
+    if not needs_context(memory):
         return [memory.text]
     date = _date(said_at(memory))
     speaker = speaker_of(memory)
@@ -65,7 +70,7 @@ def embedded_texts(memory: Memory) -> list[str]:
 
 def keyword_text(memory: Memory) -> str:
     """The text whose words find the memory: its own, for a turn also the date and what was said just before."""
-    if not is_turn(memory) or len(memory.text) > LONG_TURN_CHARS:
+    if not needs_context(memory):
         return memory.text
     before = _SPEAKER.sub("", memory.previous or "")
     return f"{memory.text} {_date(said_at(memory))} {before}"
@@ -73,7 +78,7 @@ def keyword_text(memory: Memory) -> str:
 
 def names_of(memory: Memory) -> Sequence[str]:
     """Whom or what the memory is about: a turn's speaker, a fact's entities and topics."""
-    if is_turn(memory):
+    if needs_context(memory):
         speaker = speaker_of(memory)
         return (speaker,) if speaker else ()
     return (*memory.entities, *memory.topics)

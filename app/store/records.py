@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.memory.filters import MemoryFilter
-from app.memory.indexing_text import is_turn, keyword_text, names_of, said_at
+from app.memory.indexing_text import is_turn, keyword_text, names_of, needs_context, said_at
 from app.memory.models import Memory, MemoryType, Scope
 from app.store import codec, index, keys
 from app.store.analysis import digest, stems, words
@@ -368,7 +368,7 @@ def _to_hash(memory: Memory, vector: npt.NDArray[np.float32]) -> dict[str, Any]:
 
 def _cues(memory: Memory) -> str:
     """What ranking wants to know of a hit, in one field: each returned field of each hit costs time."""
-    turn = is_turn(memory)
+    turn = needs_context(memory)
     said = said_at(memory) if turn else memory.event_date
     conversation = keys.conversation(memory.scope, memory.session_id) if turn else ""
     names = ",".join(" ".join(words(name)) for name in names_of(memory))

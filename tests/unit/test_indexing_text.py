@@ -6,7 +6,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.memory.indexing_text import PREVIOUS_CHARS, as_previous, embedded_texts, is_turn, keyword_text, speaker_of
+from app.memory.indexing_text import (
+    PREVIOUS_CHARS,
+    as_previous,
+    embedded_texts,
+    is_turn,
+    keyword_text,
+    names_of,
+    speaker_of,
+)
 from app.memory.models import Memory, MemoryType
 
 SAID = datetime(2023, 5, 8, 13, 56, tzinfo=UTC)
@@ -49,6 +57,8 @@ def test_a_long_turn_stands_on_its_own():
     memory = turn("Nate: " + "a long story " * 50, previous="Ann: Tell me!")
     assert embedded_texts(memory) == [memory.text]
     assert keyword_text(memory) == memory.text
+    assert names_of(memory) == ()
+    assert names_of(turn()) == ("Nate",)
 
 
 def test_a_message_is_a_turn_even_without_a_speaker():
