@@ -176,7 +176,7 @@ def test_a_message_is_found_from_its_put_until_the_fact_in_it_is_with_no_gap(api
         pending.append(bool(hits[0]["metadata"].get("pending")))
         return not pending[-1]
 
-    wait_until(replaced, 30, "the message is promoted")
+    wait_until(replaced, 90, "the message is promoted")
     assert pending[0], "the first search came after promotion"
     assert not any("pending" in hit["metadata"] for hit in api.memories("sister Oslo", **scope))
 
