@@ -126,13 +126,17 @@ def _boosts(hits: Sequence[Hit], relevances: Sequence[float], cues: QueryCues, w
     for hit, relevance, gain in zip(hits, relevances, gains, strict=True):
         if hit.conversation:
             gathered.setdefault(hit.conversation, []).append(relevance + gain)
-    if len(gathered) < 2:
+    if not gathered:
         return gains
     means = {
         name: sum(nlargest(BEST_OF_CONVERSATION, found)) / BEST_OF_CONVERSATION for name, found in gathered.items()
     }
     shares = _above_least(means)
-    return [gain + weights.conversation * shares.get(h.conversation, 0.0) for h, gain in zip(hits, gains, strict=True)]
+    gains = [gain + weights.conversation * shares.get(h.conversation, 0.0) for h, gain in zip(hits, gains, strict=True)]
+    # Only turns have speakers and conversations: among them it is who gains more that counts, and facts lose nothing.
+    turns = [gain for hit, gain in zip(hits, gains, strict=True) if hit.conversation]
+    usual = sum(turns) / len(turns)
+    return [gain - usual if hit.conversation else gain for hit, gain in zip(hits, gains, strict=True)]
 
 
 def _above_least(means: Mapping[str, float]) -> dict[str, float]:
