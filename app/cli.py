@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import time
 from pathlib import Path
 
 import click
@@ -176,6 +177,55 @@ def models_prepare() -> None:
 
     embedder = create_embedder(get_settings())
     click.echo(f"{embedder.model_id} is ready ({embedder.dimensions} dimensions)")
+
+
+@main.group()
+def topics() -> None:
+    """Topics of the memories."""
+
+
+@topics.command("refit")
+@click.option("--namespace", help="One tenant; without it, all.")
+@click.option("--wait/--no-wait", default=True, help="Wait until the fits are done.")
+def topics_refit(namespace: str | None, wait: bool) -> None:
+    """Fit the topics anew, in a worker."""
+    from app.container import container
+
+    engine = container()
+    try:
+        started = engine.topic_refit.start(namespace, everything=namespace is None)
+        for task in started:
+            whose = "shared by small namespaces" if task.details["shared"] else f"namespace {task.details['namespace']}"
+            click.echo(f"{task.id}  {whose}")
+        while wait and started:
+            time.sleep(1.0)
+            current = [engine.tasks.get(task.id) or task for task in started]
+            for task in current:
+                if task.status in ("success", "failed"):
+                    click.echo(f"{task.id}  {task.status}  {task.error_message or dict(task.details)}")
+            started = [task for task in current if task.status not in ("success", "failed")]
+    except MemoryPlatformError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@topics.command("export")
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--namespace", help="Whose model; without it, the one that small namespaces share.")
+def topics_export(directory: Path, namespace: str | None) -> None:
+    """Write the current model to a directory that `BERTopic.load` reads."""
+    from app.container import container
+    from app.memory.topics.values import SHARED, Corpus
+    from app.store.topics import TopicRepository
+
+    repository = TopicRepository(container().redis)
+    corpus = Corpus(namespace) if namespace is not None else SHARED
+    state = repository.state(corpus)
+    if state is None:
+        raise click.ClickException("There is no fitted model yet; run: agent-memory topics refit")
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, data in repository.files(corpus, state.version).items():
+        (directory / name).write_bytes(data)
+    click.echo(f"version {state.version} of {state.fitted_at:%Y-%m-%d %H:%M} is in {directory}")
 
 
 if __name__ == "__main__":

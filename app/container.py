@@ -12,6 +12,7 @@ from app.memory.access import AccessTracker
 from app.memory.background import Background
 from app.memory.context import SessionContext
 from app.memory.dispatch import Dispatcher
+from app.memory.entity_enrichment import EntityEnrichment
 from app.memory.extraction.base import Extractor
 from app.memory.lifecycle import Lifecycle
 from app.memory.long_term import LongTermMemory
@@ -22,14 +23,20 @@ from app.memory.prompt import PromptHydration
 from app.memory.query_embedding import QueryEmbedder
 from app.memory.search import MemorySearch
 from app.memory.summary_views import SummaryViews
+from app.memory.topics.catalog import TopicCatalog
+from app.memory.topics.enrichment import TopicEnrichment
+from app.memory.topics.refit import TopicRefit
 from app.memory.working import WorkingMemory
 from app.providers.interfaces import Embedder, EntityRecognizer, Generator, Reranker, TopicModel
+from app.providers.topic_process import BertopicProcess
 from app.store.batches import BatchRepository, TaskRepository
 from app.store.client import RedisClient, connect
+from app.store.facets import FacetRepository
 from app.store.outbox import Outbox
 from app.store.presence import Presence
 from app.store.records import RecordRepository
 from app.store.sessions import SessionRepository
+from app.store.topics import TopicRepository
 from app.store.turns import TurnRepository
 from app.store.vector_cache import VectorCache
 from app.store.views import ViewRepository
@@ -102,17 +109,27 @@ class Container:
 
     @cached_property
     def entity_recognizer(self) -> EntityRecognizer:
-        """The entity recognizer."""
+        """The entity recognizer that the settings name."""
         from app.providers.entities import SpacyEntityRecognizer
 
-        return SpacyEntityRecognizer(self.settings.ner_model)
+        local = SpacyEntityRecognizer(self.settings.ner_model)
+        if self.settings.ner_source == "llm" and self.generator is not None:
+            from app.providers.llm_enrichment import LlmEntityRecognizer
+
+            return LlmEntityRecognizer(self.generator, local, model=self.settings.fast_model)
+        return local
 
     @cached_property
     def topic_model(self) -> TopicModel:
-        """The topic model."""
+        """The topic model that works on texts, where nothing is fitted."""
         from app.providers.topics import KeywordTopicModel
 
-        return KeywordTopicModel(self.settings.ner_model)
+        local = KeywordTopicModel(self.settings.ner_model)
+        if self.settings.topic_model_source == "llm" and self.generator is not None:
+            from app.providers.llm_enrichment import LlmTopicModel
+
+            return LlmTopicModel(self.generator, local, model=self.settings.fast_model)
+        return local
 
     @cached_property
     def generator(self) -> Generator | None:
@@ -149,7 +166,9 @@ class Container:
         """Load what the first promotion needs: for a worker's child, before it takes tasks."""
         self.embedder.warm()
         if self.settings.enable_ner or self.settings.resolved_extraction_backend == "rules":
-            self.entity_recognizer.recognize(["warm"])
+            from app.providers.entities import SpacyEntityRecognizer
+
+            SpacyEntityRecognizer(self.settings.ner_model).recognize(["warm"])
 
     # -- engine ----------------------------------------------------------------------------------------------------
 
@@ -212,6 +231,35 @@ class Container:
         )
 
     @cached_property
+    def entity_enrichment(self) -> EntityEnrichment:
+        """Entities for new memories."""
+        return EntityEnrichment(self.entity_recognizer, FacetRepository(self.redis))
+
+    @cached_property
+    def topic_enrichment(self) -> TopicEnrichment:
+        """Topics for new memories."""
+        return TopicEnrichment(TopicRepository(self.redis), lambda: self.topic_model, self.settings)
+
+    @cached_property
+    def topic_refit(self) -> TopicRefit:
+        """The life of topic models."""
+        return TopicRefit(
+            repository=TopicRepository(self.redis),
+            records=self.records,
+            tasks=self.tasks,
+            background=self.background,
+            enrichment=self.topic_enrichment,
+            fit=BertopicProcess(timeout_seconds=self.settings.topic_fit_timeout_seconds).fit,
+            generator=lambda: self.generator,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def topic_catalog(self) -> TopicCatalog:
+        """Counts of topics and entities, and the topic map."""
+        return TopicCatalog(TopicRepository(self.redis), FacetRepository(self.redis), self.records)
+
+    @cached_property
     def profiles(self) -> Profiles:
         """Users at a glance."""
         return Profiles(self.search, self.summary_views, self.working_memory)
@@ -227,8 +275,8 @@ class Container:
             outbox=self.outbox,
             extractor=lambda: self.extractor,
             context=self.context,
-            entities=lambda: self.entity_recognizer,
-            topics=lambda: self.topic_model,
+            entities=lambda: self.entity_enrichment,
+            topics=lambda: self.topic_enrichment,
             settings=self.settings,
         )
 

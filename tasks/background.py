@@ -8,10 +8,12 @@ from redis.exceptions import RedisError
 
 from app.config import get_settings
 from app.memory.models import BatchRef, SessionRef
+from app.memory.topics.values import Corpus
 from tasks import pipelines
 from tasks.celery_app import app
 from tasks.queues import Queue
 from tasks.summaries import run_view
+from tasks.topics import refit
 
 log = structlog.get_logger(__name__)
 _AWAY = (OperationalError, RedisError, ConnectionError, TimeoutError, OSError)
@@ -32,6 +34,10 @@ class CeleryBackground:
     def run_view(self, view_id: str, task_id: str | None) -> None:
         """Start a full run of a summary view."""
         self._send(run_view.s(view_id, task_id))
+
+    def refit_topics(self, corpus: Corpus, task_id: str, *, fit: bool) -> None:
+        """Start a refit of topics."""
+        self._send(refit.s(corpus.namespace, corpus.shared, task_id, fit))
 
     def queue_depth(self) -> int:
         """Tasks that wait in all queues."""

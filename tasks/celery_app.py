@@ -64,6 +64,7 @@ def configure(application: Celery, settings: Settings) -> None:
         accept_content=["json"],
         timezone="UTC",
         beat_schedule={
+            **_topics_schedule(settings),
             "dispatch": {
                 "task": "tasks.housekeeping.dispatch",
                 "schedule": settings.dispatch_interval_seconds,
@@ -75,7 +76,15 @@ def configure(application: Celery, settings: Settings) -> None:
     )
 
 
-app = Celery("tasks", include=["tasks.base", "tasks.steps", "tasks.housekeeping", "tasks.summaries"])
+def _topics_schedule(settings: Settings) -> dict[str, Any]:
+    seconds = settings.topic_check_seconds
+    if not seconds or settings.topic_model_source != "bertopic":
+        return {}
+    check = {"task": "tasks.topics.check", "schedule": seconds}
+    return {"topics": {**check, "options": {"queue": Queue.STORE.value, "expires": seconds}}}
+
+
+app = Celery("tasks", include=["tasks.base", "tasks.steps", "tasks.housekeeping", "tasks.summaries", "tasks.topics"])
 configure(app, get_settings())
 
 

@@ -19,15 +19,15 @@ from tasks.steps import acknowledge, deduplicate, embed, entities, extract, grou
 
 
 def promotion(session: SessionRef, run_id: str, *, with_llm: bool) -> Any:
-    """Extract → ground → entities → topics → embed → deduplicate → index → acknowledge."""
+    """Extract → ground → entities → embed → topics → deduplicate → index → acknowledge."""
     queue = Queue.LLM if with_llm else Queue.ML
     thinking = (replace(extract, queue=queue), replace(ground, queue=queue))
-    return _chain(pack(session), *thinking, entities, topics, embed, deduplicate, index, acknowledge, run_id=run_id)
+    return _chain(pack(session), *thinking, entities, embed, topics, deduplicate, index, acknowledge, run_id=run_id)
 
 
 def create(batch: BatchRef) -> Any:
     """A large direct create enters the same chain where enrichment begins."""
-    return _chain(pack(batch), entities, topics, embed, deduplicate, index, acknowledge)
+    return _chain(pack(batch), entities, embed, topics, deduplicate, index, acknowledge)
 
 
 def enrich(batch: BatchRef) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.routing import PathConverter
 
-from app.api import health, long_term_memory, prompt, summary_views, tasks, working_memory
+from app.api import health, long_term_memory, prompt, summary_views, tasks, topics, working_memory
 from app.api.errors import register_error_handlers
 from app.api.openapi import WireApi, explorer
 from app.api.wire import OrjsonProvider
@@ -55,7 +55,7 @@ def build(settings: Settings) -> Flask:
     flask.url_map.converters["path"] = AnyPath
     register_error_handlers(flask)
     api = WireApi(flask)
-    for module in (health, working_memory, long_term_memory, prompt, summary_views, tasks):
+    for module in (health, working_memory, long_term_memory, prompt, summary_views, topics, tasks):
         api.register_blueprint(module.bp)
     flask.register_blueprint(explorer())
     flask.wsgi_app = OneSlashForm(flask.wsgi_app)  # type: ignore[method-assign]

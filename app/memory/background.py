@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from app.memory.models import BatchRef, SessionRef
+from app.memory.topics.values import Corpus
 
 
 class Background(Protocol):
@@ -24,4 +25,8 @@ class Background(Protocol):
 
     def run_view(self, view_id: str, task_id: str | None) -> None:
         """Start a full run of a summary view."""
+        ...
+
+    def refit_topics(self, corpus: Corpus, task_id: str, *, fit: bool) -> None:
+        """Start a refit of topics, or without `fit` only the rest of its backfill."""
         ...

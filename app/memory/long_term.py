@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from app.config import Settings
 from app.memory.background import Background
 from app.memory.context import SessionContext, in_order_of_arrival
@@ -14,6 +17,7 @@ from app.memory.errors import BackendUnavailable, Conflict, InvalidRequest, NotF
 from app.memory.identity import fingerprint, memory_hash, new_id
 from app.memory.indexing_text import embedded_texts
 from app.memory.models import Batch, BatchRef, Memory, TaskRecord, utc_now
+from app.memory.topics.assignment import given_by_client
 from app.store.batches import BatchRepository, TaskRepository
 from app.store.outbox import Outbox
 from app.store.records import PutResult, RecordRepository
@@ -71,8 +75,8 @@ class LongTermMemory:
         vectors = self._context.embed(complete)
         results = self._records.put_many(complete, vectors, [fingerprint(m) for m in complete], deduplicate=deduplicate)
         self._context.settle(complete)
-        new = [m for m, result in zip(complete, results, strict=True) if result.status != "same"]
-        self._enrich_later(new)
+        rows = [row for row, result in enumerate(results) if result.status != "same"]
+        self._enrich_later([complete[row] for row in rows], vectors[rows])
         return CreateOutcome(results=tuple(results))
 
     def _create_later(self, memories: list[Memory], deduplicate: bool) -> str:
@@ -83,12 +87,12 @@ class LongTermMemory:
         self._start(ref)
         return task.id
 
-    def _enrich_later(self, memories: list[Memory]) -> None:
+    def _enrich_later(self, memories: list[Memory], vectors: npt.NDArray[np.float32]) -> None:
         wanted = self._settings.enable_topic_extraction or self._settings.enable_ner
         if not memories or not wanted:
             return
         ref = BatchRef(memories[0].namespace, f"enrich-{new_id()}")
-        self._batches.save(Batch(ref, records=tuple(memories)))
+        self._batches.save(Batch(ref, records=tuple(memories), vectors=vectors.tobytes()))
         self._start(ref)
 
     def _start(self, ref: BatchRef) -> None:
@@ -128,6 +132,8 @@ class LongTermMemory:
             current, revision, vector = stored
             changed = replace(current, **changes, updated_at=utc_now())
             changed = replace(changed, memory_hash=memory_hash(changed))
+            if "topics" in changes:
+                changed = given_by_client(changed)
             changed = self._context.complete([changed])[0]
             if embedded_texts(changed) != embedded_texts(current):
                 vector = self._context.embed([changed])[0]

@@ -57,8 +57,9 @@ class Message:
 class Memory:
     """One long-term memory, or a structured memory inside a session.
 
-    Times are timezone-aware UTC. `extracted_from` holds the ids of the source messages. `previous` is what was said
-    just before in its session: context for indexing, never shown.
+    Times are timezone-aware UTC. `extracted_from` holds the ids of the source messages. `topic_aliases` are further
+    names under which filters on topics find it (not on the wire), `map_position` is its place on the topic map.
+    `previous` is what was said just before in its session: context for indexing, never shown.
     """
 
     id: str
@@ -83,6 +84,8 @@ class Memory:
     extraction_strategy_config: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
     previous: str | None = None
+    topic_aliases: tuple[str, ...] = ()
+    map_position: tuple[float, float] | None = None
 
     @property
     def scope(self) -> Scope:

@@ -7,7 +7,7 @@ sources, the index refuses second copies, acknowledging twice changes nothing. R
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,8 +15,10 @@ import structlog
 
 from app.config import Settings
 from app.memory.context import SessionContext, in_order_of_arrival
+from app.memory.entity_enrichment import EntityEnrichment
 from app.memory.extraction.base import Extractor
 from app.memory.identity import extracted_memory_id, fingerprint, memory_hash
+from app.memory.labels import union
 from app.memory.models import (
     Batch,
     BatchRef,
@@ -30,7 +32,8 @@ from app.memory.models import (
     SessionRef,
     utc_now,
 )
-from app.providers.interfaces import EntityRecognizer, TopicModel
+from app.memory.topics.assignment import merged_topics
+from app.memory.topics.enrichment import TopicEnrichment
 from app.store.batches import BatchRepository, TaskRepository
 from app.store.outbox import Outbox
 from app.store.records import RecordRepository
@@ -40,6 +43,8 @@ log = structlog.get_logger(__name__)
 
 WINDOW_MESSAGES = 60
 UPDATE_TRIES = 10
+# How many texts one call of a model gets, between two reports of progress.
+PROGRESS_TEXTS = 256
 
 
 class Promotion:
@@ -55,8 +60,8 @@ class Promotion:
         outbox: Outbox,
         extractor: Callable[[], Extractor],
         context: SessionContext,
-        entities: Callable[[], EntityRecognizer],
-        topics: Callable[[], TopicModel],
+        entities: Callable[[], EntityEnrichment],
+        topics: Callable[[], TopicEnrichment],
         settings: Settings,
     ) -> None:
         self._sessions = sessions
@@ -216,24 +221,15 @@ class Promotion:
         )
         return replace(memory, memory_hash=memory_hash(memory))
 
-    # -- entities → topics → embed -----------------------------------------------------------------------------------
+    # -- entities → embed → topics -----------------------------------------------------------------------------------
 
     def entities(self, ref: BatchRef) -> BatchRef | None:
         """Add named entities to the batch's memories; what the client gave stays."""
         if not self._settings.enable_ner:
             return ref
 
-        def add(records: Sequence[Memory]) -> list[Memory]:
-            found = self._entities().recognize([m.text for m in records])
-            kinds = [{e.name: e.kind for e in entities} for entities in found]
-            return [
-                replace(
-                    m,
-                    entities=_union(m.entities, [e.name for e in entities]),
-                    metadata={**m.metadata, "entity_types": kind} if kind else m.metadata,
-                )
-                for m, entities, kind in zip(records, found, kinds, strict=True)
-            ]
+        def add(batch: Batch) -> list[Memory]:
+            return self._entities().assign(batch.records, self._chunks(batch, "entities"), batch.session)
 
         return self._map(ref, add)
 
@@ -242,9 +238,9 @@ class Promotion:
         if not self._settings.enable_topic_extraction or not self._settings.top_k_topics:
             return ref
 
-        def add(records: Sequence[Memory]) -> list[Memory]:
-            found = self._topics().assign([m.text for m in records], top_k=self._settings.top_k_topics)
-            return [replace(m, topics=_union(m.topics, topics)) for m, topics in zip(records, found, strict=True)]
+        def add(batch: Batch) -> list[Memory]:
+            self._progress(batch, "topics", 0)
+            return self._topics().assign(batch.records, _vectors(batch))
 
         return self._map(ref, add)
 
@@ -255,8 +251,10 @@ class Promotion:
             return None
         self._keep_lease(batch)
         records = self._context.complete(batch.records)
-        vectors = self._context.embed(records)
-        self._batches.save(replace(batch, records=tuple(records), vectors=vectors.tobytes()))
+        batch = replace(batch, records=tuple(records))
+        parts = [self._context.embed(part) for part in self._parts(batch, "embed")]
+        vectors = np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
+        self._batches.save(replace(batch, vectors=np.asarray(vectors, np.float32).tobytes()))
         return ref
 
     # -- deduplicate → index → acknowledge -----------------------------------------------------------------------------
@@ -279,9 +277,9 @@ class Promotion:
                 first = records[kept[key]]
                 records[kept[key]] = replace(
                     first,
-                    extracted_from=_union(first.extracted_from, memory.extracted_from),
-                    topics=_union(first.topics, memory.topics),
-                    entities=_union(first.entities, memory.entities),
+                    extracted_from=union(first.extracted_from, memory.extracted_from),
+                    topics=union(first.topics, memory.topics),
+                    entities=union(first.entities, memory.entities),
                 )
                 continue
             if mark:
@@ -305,6 +303,7 @@ class Promotion:
         if batch is None:
             return None
         self._keep_lease(batch)
+        self._progress(batch, "index", 0)
         results = self._records.put_many(
             batch.records,
             _vectors(batch),
@@ -329,9 +328,8 @@ class Promotion:
                     break
                 current, revision, vector = stored
                 enriched = replace(
-                    current,
-                    topics=_union(current.topics, memory.topics),
-                    entities=_union(current.entities, memory.entities),
+                    merged_topics(current, memory),
+                    entities=union(current.entities, memory.entities),
                     metadata={**memory.metadata, **current.metadata},
                 )
                 mark = fingerprint(enriched)
@@ -355,7 +353,8 @@ class Promotion:
         else:
             self._outbox.finish_batch(batch.ref)
         if batch.task_id:
-            self._tasks.advance(batch.task_id, "success", utc_now(), details=batch.counts)
+            details = {**batch.counts, "step": "done", "memories_done": len(batch.records)}
+            self._tasks.advance(batch.task_id, "success", utc_now(), details=details)
         self._batches.delete(batch.ref)
         log.info("batch finished", batch=batch.ref.batch_id, **batch.counts)
 
@@ -367,24 +366,31 @@ class Promotion:
             run_id = batch.ref.batch_id.partition("-")[2]
             self._sessions.acquire_lease(batch.session, run_id, self._settings.promotion_lease_seconds)
 
-    def _map(self, ref: BatchRef, change: Callable[[Sequence[Memory]], list[Memory]]) -> BatchRef | None:
+    def _map(self, ref: BatchRef, change: Callable[[Batch], list[Memory]]) -> BatchRef | None:
         batch = self._batches.load(ref)
         if batch is None:
             return None
-        if batch.task_id:
-            self._tasks.advance(batch.task_id, "running", utc_now())
-        self._batches.save(replace(batch, records=tuple(change(batch.records))))
+        self._batches.save(replace(batch, records=tuple(change(batch))))
         return ref
+
+    def _chunks(self, batch: Batch, step: str) -> Iterator[list[str]]:
+        """The texts of a batch in parts, each one call of a model."""
+        return ([m.text for m in part] for part in self._parts(batch, step))
+
+    def _parts(self, batch: Batch, step: str) -> Iterator[Sequence[Memory]]:
+        """The records of a batch in parts; the batch's task shows how far the step is."""
+        total = len(batch.records)
+        for start in range(0, total, PROGRESS_TEXTS):
+            self._progress(batch, step, start)
+            yield batch.records[start : start + PROGRESS_TEXTS]
+        self._progress(batch, step, total)
+
+    def _progress(self, batch: Batch, step: str, done: int) -> None:
+        if batch.task_id:
+            details = {"step": step, "memories_done": done, "memories_total": len(batch.records)}
+            self._tasks.advance(batch.task_id, "running", utc_now(), details=details)
 
 
 def _vectors(batch: Batch) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     flat = np.frombuffer(batch.vectors, dtype=np.float32)
     return flat.reshape(len(batch.records), -1) if len(batch.records) else flat.reshape(0, 0)
-
-
-def _union(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
-    """Both, in order, without repetitions that differ only in case."""
-    seen: dict[str, str] = {}
-    for value in (*first, *second):
-        seen.setdefault(value.casefold(), value)
-    return tuple(seen.values())

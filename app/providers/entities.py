@@ -19,7 +19,7 @@ from app.providers.spacy_models import DEFAULT_MODEL, spacy_model
 from app.word_sets import word_set
 
 if TYPE_CHECKING:
-    from spacy.tokens import Doc, Span
+    from spacy.tokens import Doc, Span, Token
 
 _BORING_KINDS = frozenset({"CARDINAL", "ORDINAL", "DATE", "TIME", "MONEY", "PERCENT", "QUANTITY"})
 _NOT_NAMES = word_set(
@@ -53,6 +53,13 @@ def technologies() -> tuple[tuple[str, bool], ...]:
 
 
 @lru_cache(maxsize=1)
+def organisations() -> frozenset[str]:
+    """Known companies and organisations, from the data file."""
+    text = resources.files("app.providers").joinpath("data/organisations.txt").read_text(encoding="utf-8")
+    return frozenset(line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#"))
+
+
+@lru_cache(maxsize=1)
 def given_names() -> dict[str, str]:
     """Common given names in lower case, each with "f", "m" or "u" (used for both)."""
     text = resources.files("app.providers").joinpath("data/given_names.txt").read_text(encoding="utf-8")
@@ -62,6 +69,16 @@ def given_names() -> dict[str, str]:
             gender, _, listed = line.partition(":")
             names.update((name.lower(), gender.strip()) for name in listed.split())
     return names
+
+
+@lru_cache(maxsize=4)
+def _organisation_matcher(model: str) -> Any:
+    from spacy.matcher import PhraseMatcher
+
+    nlp = spacy_model(model)
+    matcher = PhraseMatcher(nlp.vocab, attr="ORTH")
+    matcher.add("ORG", [nlp.make_doc(name) for name in sorted(organisations())])
+    return matcher
 
 
 @lru_cache(maxsize=4)
@@ -115,7 +132,12 @@ class SpacyEntityRecognizer:
         """The entities of a text that is already parsed."""
         found: list[tuple[int, Entity]] = []
         taken: set[int] = set()
+        for span in _organisation_spans(doc, self.model_id):
+            found.append((span.start, Entity(span.text, "ORG")))
+            taken.update(range(span.start, span.end))
         for span in technology_spans(doc, self.model_id):
+            if not taken.isdisjoint(range(span.start, span.end)) or _is_a_person(span):
+                continue
             if any(span.start < ent.end and ent.start < span.start and ent.label_ == "ORG" for ent in doc.ents):
                 continue  # "the Apache Kafka Foundation": the longer name is the entity
             found.append((span.start, Entity(span.label_, "PRODUCT")))
@@ -128,8 +150,49 @@ class SpacyEntityRecognizer:
                     taken.update(range(span.start, span.end))
         for token in doc:
             if token.i not in taken and token.is_title and token.tag_[:2] != "VB" and token.lower_ in given_names():
-                found.append((token.i, Entity(token.text, "PERSON")))
+                full = _full_name(token, taken)
+                found.append((token.i, Entity(full.text, "PERSON")))
+                taken.update(range(full.start, full.end))
         return _folded([entity for _, entity in sorted(found, key=lambda pair: pair[0])])
+
+
+def _organisation_spans(doc: Doc, model: str) -> list[Span]:
+    """Known organisations, but not as a part of a longer name that the model found ("Apple Music", "Amazon S3")."""
+    from spacy.util import filter_spans
+
+    spans = filter_spans(_organisation_matcher(model)(doc, as_spans=True))
+    longer = [*technology_spans(doc, model), *doc.ents]
+    return [
+        span
+        for span in spans
+        if not any(
+            other.start <= span.start
+            and span.end <= other.end
+            and len(other) > len(span)
+            and clean_name(other.text) not in (span.text, clean_name(span.text))
+            for other in longer
+        )
+    ]
+
+
+def _is_a_person(span: Span) -> bool:
+    """Technologies that are given names too ("Julia") are persons unless the model says otherwise."""
+    return len(span) == 1 and span[0].lower_ in given_names() and span[0].ent_type_ in ("", "PERSON")
+
+
+def _full_name(token: Token, taken: set[int]) -> Span:
+    """A given name with the surname after it, which the model missed."""
+    end = token.i + 1
+    doc = token.doc
+    if (
+        end < len(doc)
+        and end not in taken
+        and doc[end].is_title
+        and doc[end].pos_ == "PROPN"
+        and doc[end].lower_ not in _NOT_NAMES
+    ):
+        end += 1
+    return doc[token.i : end]
 
 
 def _mended(span: Span) -> Entity | None:

@@ -77,7 +77,7 @@ def message_from_json(stored: dict[str, Any]) -> Message:
 
 
 _MEMORY_TIMES = ("created_at", "last_accessed", "updated_at", "event_date", "persisted_at")
-_MEMORY_TUPLES = ("topics", "entities", "extracted_from")
+_MEMORY_TUPLES = ("topics", "entities", "extracted_from", "topic_aliases")
 
 
 def memory_to_json(memory: Memory) -> dict[str, Any]:
@@ -93,6 +93,8 @@ def memory_from_json(stored: dict[str, Any]) -> Memory:
         values[name] = to_time(values.get(name))
     for name in _MEMORY_TUPLES:
         values[name] = tuple(values.get(name) or ())
+    if values.get("map_position"):
+        values["map_position"] = tuple(values["map_position"])
     return Memory(**values)
 
 
@@ -146,6 +148,6 @@ def candidate_from_json(stored: dict[str, Any]) -> Candidate:
     values["memory_type"] = MemoryType(values["memory_type"])
     for name in ("event_date", "created_at"):
         values[name] = to_time(values.get(name))
-    for name in _MEMORY_TUPLES:
+    for name in ("topics", "entities", "extracted_from"):
         values[name] = tuple(values.get(name) or ())
     return Candidate(**values)

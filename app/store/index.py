@@ -51,7 +51,7 @@ def memories_schema(version: int, dimensions: int) -> IndexSchema:
             "index": {"name": f"{MEMORIES}-v{version}", "prefix": keys.RECORD_PREFIX, "key_separator": ""},
             "fields": [
                 _tag("id"),
-                *(_tag(name) for name in ("ns", "user", "sess", "type", "strat", "topics", "ents")),
+                *(_tag(name) for name in ("ns", "user", "sess", "type", "strat", "topics", "tals", "ents")),
                 {"name": "own", "type": "text", "attrs": {"no_stem": True}},
                 {"name": "all", "type": "text", "attrs": {"no_stem": True}},
                 _number("created", sortable=True),

@@ -48,8 +48,11 @@ def _value(field: str, value: str) -> str:
     return encoded.replace("-", "\\-") or "__none__"
 
 
-def _one_of(field: str, values: tuple[str, ...]) -> str:
-    return f"@{field}:{{{'|'.join(_value(field, v) for v in values)}}}"
+def _one_of(field: str, values: tuple[str, ...], suffix: str = "") -> str:
+    wanted = "|".join(_value(field, v) + suffix for v in values)
+    if field == "topics":  # a topic is also found by its id and by the labels that it had before a refit
+        return f"(@topics:{{{wanted}}}|@tals:{{{wanted}}})"
+    return f"@{field}:{{{wanted}}}"
 
 
 def _tag(field: str, f: TagFilter) -> list[str]:
@@ -61,7 +64,7 @@ def _tag(field: str, f: TagFilter) -> list[str]:
     if f.all is not None:
         parts += [_one_of(field, (value,)) for value in f.all]
     if f.startswith is not None:
-        parts.append(f"@{field}:{{{_value(field, f.startswith)}*}}")
+        parts.append(_one_of(field, (f.startswith,), "*"))
     if f.ne is not None:
         parts.append(f"-{_one_of(field, (f.ne,))}")
     if f.none is not None:

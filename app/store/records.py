@@ -65,6 +65,7 @@ class RecordRepository:
         self._put = script(client, "record_put")
         self._delete = script(client, "record_delete")
         self._touch = script(client, "record_touch")
+        self._retag = script(client, "record_retag")
 
     # -- writing -------------------------------------------------------------------------------------------------
 
@@ -157,6 +158,21 @@ class RecordRepository:
                 self._touch(keys=[key], args=[repr(at.timestamp())], client=pipeline)
             pipeline.execute()
 
+    def retag(self, changes: Sequence[tuple[Memory, Memory, int]]) -> list[str]:
+        """Store other topics for memories, given as (before, after, revision of before); one round trip.
+
+        Per memory `stored`, `conflict` (it was changed meanwhile) or `gone`.
+        """
+        with self._client.pipeline(transaction=False) as pipeline:
+            for before, after, revision in changes:
+                old, new = _topic_tags(before), _topic_tags(after)
+                self._retag(
+                    keys=[keys.record(after.scope, after.id)],
+                    args=[revision, _doc(after), int(old != new), new.get("topics", ""), new.get("tals", "")],
+                    client=pipeline,
+                )
+            return [reply.decode() for reply in pipeline.execute()]
+
     # -- reading -------------------------------------------------------------------------------------------------
 
     def find(
@@ -203,11 +219,16 @@ class RecordRepository:
         with self._client.pipeline(transaction=False) as pipeline:
             for scope, memory_id in memories:
                 pipeline.hmget(keys.record(scope, memory_id), *_PAGE_FIELDS, "vec")
-            rows = pipeline.execute()
-        return [
-            (_from_hash(row[:-1]), int(row[-2]), np.frombuffer(row[-1], np.float32)) if row[1] is not None else None
-            for row in rows
-        ]
+            return [_with_vector(row) for row in pipeline.execute()]
+
+    def read_keys_with_vectors(
+        self, record_keys: Sequence[bytes]
+    ) -> list[tuple[Memory, int, npt.NDArray[np.float32]] | None]:
+        """Memories by key, with revision and vector (shape (dim,)), one round trip."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for key in record_keys:
+                pipeline.hmget(key, *_PAGE_FIELDS, "vec")
+            return [_with_vector(row) for row in pipeline.execute()]
 
     def count(self, condition: MemoryFilter) -> int:
         """How many memories match. One round trip."""
@@ -334,10 +355,27 @@ def _put_result(reply: list[bytes]) -> PutResult:
     return PutResult(status, keys.decode(reply[1].decode()) or "" if status != "conflict" else "")
 
 
-def _to_hash(memory: Memory, vector: npt.NDArray[np.float32]) -> dict[str, Any]:
+def _with_vector(row: Sequence[Any]) -> tuple[Memory, int, npt.NDArray[np.float32]] | None:
+    return (_from_hash(row[:-1]), int(row[-2]), np.frombuffer(row[-1], np.float32)) if row[1] is not None else None
+
+
+def _doc(memory: Memory) -> bytes:
     doc = codec.memory_to_json(memory)
     for name in _IN_OWN_FIELDS:
         del doc[name]
+    return codec.dumps(doc)
+
+
+def _folded(values: Sequence[str]) -> str:
+    return ",".join(dict.fromkeys(keys.fold(v) for v in values if v.strip()))
+
+
+def _topic_tags(memory: Memory) -> dict[str, str]:
+    tags = {"topics": _folded(memory.topics), "tals": _folded(memory.topic_aliases)}
+    return {name: value for name, value in tags.items() if value}
+
+
+def _to_hash(memory: Memory, vector: npt.NDArray[np.float32]) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "id": keys.encode(memory.id),
         "ns": keys.encode(memory.namespace),
@@ -352,7 +390,7 @@ def _to_hash(memory: Memory, vector: npt.NDArray[np.float32]) -> dict[str, Any]:
         "own": " ".join(stems(memory.text)),
         "all": " ".join(stems(keyword_text(memory))),
         "cues": _cues(memory),
-        "doc": codec.dumps(doc),
+        "doc": _doc(memory),
         "vec": np.asarray(vector, dtype=np.float32).tobytes(),
     }
     if memory.event_date is not None:
@@ -360,9 +398,9 @@ def _to_hash(memory: Memory, vector: npt.NDArray[np.float32]) -> dict[str, Any]:
     if memory.session_id is not None and is_turn(memory):
         said, arrived = place_of(memory)
         fields |= {"said": repr(said), "arrived": arrived}
-    for name, values in (("topics", memory.topics), ("ents", memory.entities)):
-        if values:
-            fields[name] = ",".join(dict.fromkeys(keys.fold(v) for v in values if v.strip()))
+    fields |= _topic_tags(memory)
+    if memory.entities:
+        fields["ents"] = _folded(memory.entities)
     return fields
 
 

@@ -38,6 +38,9 @@ FAST: Mapping[str, str] = {
     "WEB_WORKERS": "1",
     "WEB_THREADS": "16",
     "HOST": "127.0.0.1",
+    # No fit of a minute and a gigabyte that no test asked for.
+    "TOPIC_CHECK_SECONDS": "0",
+    "TOPIC_MIN_MEMORIES": "1000000",
 }
 # A part that dies is missed after seconds, not minutes.
 QUICK_RECOVERY: Mapping[str, str] = {
