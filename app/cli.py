@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import time
 from pathlib import Path
@@ -174,6 +175,41 @@ def settings_table() -> None:
     from app.settings_table import settings_markdown
 
     click.echo(settings_markdown())
+
+
+@main.command("eval")
+@click.option("--namespace", "-n", help="The tenant whose memories are searched, and from which queries are made.")
+@click.option("--user-id", "-u", help="Only this user's memories.")
+@click.option("--dataset", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="LoCoMo or LongMemEval.")
+@click.option("--queries", default=150, show_default=True, help="How many queries are made of the tenant's memories.")
+@click.option("--conversations", default=0, help="Use only so many conversations of the data set.")
+@click.option("first", "--a", default="mode=hybrid", show_default=True, help="Configuration: name=value,…")
+@click.option("second", "--b", default="mode=semantic", show_default=True, help="The one to compare with.")
+@click.option("as_json", "--json", is_flag=True, help="Print JSON.")
+def evaluate(
+    namespace: str | None, user_id: str | None, dataset: Path | None, queries: int, conversations: int,
+    first: str, second: str, as_json: bool,
+) -> None:  # fmt: skip
+    """Measure retrieval on a tenant's own memories (no language model needed) and compare two configurations.
+
+    Names: mode, alpha, recency, boosts, embedding_model (all memories are embedded here with that model, the index
+    stays as it is) and embedding_backend.
+    """
+    from app.container import container
+    from app.evaluation.command import compare
+
+    settings = get_settings()
+    _store(settings)
+    if (namespace is None) == (dataset is None):
+        raise click.UsageError("give --namespace or --dataset")
+    try:
+        report = compare(
+            container(), namespace=namespace, user_id=user_id, dataset=dataset, queries=queries,
+            conversations=conversations, configurations=(first, second),
+        )  # fmt: skip
+    except (MemoryPlatformError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(json.dumps(report.as_json(), indent=1) if as_json else report.as_text())
 
 
 @main.group()

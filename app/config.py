@@ -148,6 +148,20 @@ class Settings(BaseSettings):
         0, ge=0, description="Compaction drops facts superseded longer ago; 0: never."
     )
 
+    # Search
+    search_boosts: bool = Field(
+        True, description="What a query names (speaker, subject, time) and a well-matching conversation lift hits."
+    )
+
+    rerank_backend: Literal["none", "cross-encoder", "http"] = Field(
+        "none", description="A second look at the first hits: a local cross-encoder or an HTTP rerank endpoint."
+    )
+    rerank_model: str = Field("cross-encoder/ms-marco-MiniLM-L6-v2", description="Model of the reranker.")
+    rerank_url: OptionalStr = Field(None, description="URL of the rerank endpoint, for `RERANK_BACKEND=http`.")
+    rerank_api_key: OptionalStr = Field(None, description="Bearer token of the rerank endpoint.")
+    rerank_candidates: int = Field(50, ge=1, le=150, description="How many of the first hits are reranked.")
+    rerank_timeout_seconds: float = Field(5.0, gt=0, description="Time-out of the rerank endpoint.")
+
     # Models
     embedding_backend: Literal["onnx", "sentence-transformers", "openai"] = Field(
         "onnx", description="How texts are embedded."

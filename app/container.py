@@ -13,6 +13,7 @@ from app.memory.access import AccessTracker
 from app.memory.background import Background
 from app.memory.compaction import Compaction
 from app.memory.consolidation import Consolidation
+from app.memory.context import SessionContext
 from app.memory.dispatch import Dispatcher
 from app.memory.entity_enrichment import EntityEnrichment
 from app.memory.erasure import Erasure
@@ -22,6 +23,7 @@ from app.memory.extraction.registry import load_strategies
 from app.memory.history import History
 from app.memory.lifecycle import Lifecycle
 from app.memory.long_term import LongTermMemory
+from app.memory.pending import PendingMessages
 from app.memory.profile import Profiles
 from app.memory.promotion import Promotion
 from app.memory.prompt import PromptHydration
@@ -33,7 +35,7 @@ from app.memory.topics.catalog import TopicCatalog
 from app.memory.topics.enrichment import TopicEnrichment
 from app.memory.topics.refit import TopicRefit
 from app.memory.working import WorkingMemory
-from app.providers.interfaces import Embedder, EntityRecognizer, Generator, TopicModel
+from app.providers.interfaces import Embedder, EntityRecognizer, Generator, Reranker, TopicModel
 from app.providers.topic_process import BertopicProcess
 from app.store.batches import BatchRepository, TaskRepository
 from app.store.changes import ChangeRepository, Limits
@@ -49,6 +51,7 @@ from app.store.sessions import SessionRepository
 from app.store.tenants import TenantKeys
 from app.store.text_cache import TextCache
 from app.store.topics import TopicRepository
+from app.store.turns import TurnRepository
 from app.store.usage import UsageRepository
 from app.store.vector_cache import VectorCache
 from app.store.views import ViewRepository
@@ -134,6 +137,13 @@ class Container:
         from app.providers.embeddings import create_embedder
 
         return create_embedder(self.settings)
+
+    @cached_property
+    def reranker(self) -> Reranker | None:
+        """The reranker, if one is configured."""
+        from app.providers.rerank import create_reranker
+
+        return create_reranker(self.settings)
 
     @cached_property
     def entity_recognizer(self) -> EntityRecognizer:
@@ -237,6 +247,11 @@ class Container:
         return WorkingMemory(self.sessions, self.records, self.settings)
 
     @cached_property
+    def context(self) -> SessionContext:
+        """What turns are indexed with."""
+        return SessionContext(self.records, self.changes, TurnRepository(self.redis), lambda: self.embedder)
+
+    @cached_property
     def long_term_memory(self) -> LongTermMemory:
         """Memories by id."""
         return LongTermMemory(
@@ -246,7 +261,7 @@ class Container:
             self.outbox,
             self.changes,
             self.consolidation,
-            self.embedder,
+            self.context,
             self.background,
             self.settings,
         )
@@ -262,7 +277,13 @@ class Container:
     def search(self) -> MemorySearch:
         """Search."""
         return MemorySearch(
-            self.records, self.queries, AccessTracker(self.records), self.settings, self.query_optimizer
+            self.records,
+            self.queries,
+            AccessTracker(self.records),
+            PendingMessages(self.sessions),
+            self.query_optimizer,
+            self.reranker,
+            self.settings,
         )
 
     @cached_property
@@ -276,7 +297,7 @@ class Container:
     @cached_property
     def lifecycle(self) -> Lifecycle:
         """Forgetting."""
-        return Lifecycle(self.records, self.changes)
+        return Lifecycle(self.records, self.changes, self.context)
 
     @cached_property
     def compaction(self) -> Compaction:
@@ -372,7 +393,7 @@ class Container:
             distiller=lambda: self.distiller,
             changes=self.changes,
             consolidation=self.consolidation,
-            embedder=lambda: self.embedder,
+            context=self.context,
             entities=lambda: self.entity_enrichment,
             topics=lambda: self.topic_enrichment,
             settings=self.settings,

@@ -19,8 +19,12 @@ bp = blueprint("usage", "/usage", "Model calls, tokens and cost")
 class UsageQuerySchema(QuerySchema):
     """Whose usage, and of how many days (today is one)."""
 
-    namespace = ScopeName()
-    days = Whole(load_default=30, validate=validate.Range(min=1, max=366))
+    namespace = ScopeName(metadata={"description": "One tenant; absent: all of them"})
+    days = Whole(
+        load_default=30,
+        validate=validate.Range(min=1, max=366),
+        metadata={"description": "How many days back, today included"},
+    )
 
 
 class UsageSchema(AnswerSchema):
@@ -40,10 +44,9 @@ class UsageSchema(AnswerSchema):
 
 
 @bp.route("", methods=["GET"])
-@bp.route("/", methods=["GET"])
 @bp.arguments(UsageQuerySchema, location="query")
 @bp.response(200, UsageSchema)
-def usage(query: dict[str, Any]) -> Any:
+def get_usage(query: dict[str, Any]) -> Any:
     """Model calls of one tenant, or of all, by model and purpose."""
     ledger = engine().usage
     namespaces = [query["namespace"]] if "namespace" in query else ledger.namespaces()

@@ -70,7 +70,7 @@ class SearchArguments(SearchRequestSchema):
     """A search, or with text null a listing."""
 
     # Accepted, but not worth a model's attention.
-    unlisted: ClassVar[tuple[str, ...]] = ("hybrid_alpha", "text_scorer", "as_of")
+    unlisted: ClassVar[tuple[str, ...]] = ("hybrid_alpha", "text_scorer", "as_of", "include_pending")
 
     text = Text(
         required=True,
@@ -104,7 +104,13 @@ class SessionName(fields.Field):
 class PromptArguments(SearchRequestSchema):
     """What to compose a prompt of. Loading yields its own arguments, and the search as `search`."""
 
-    unlisted: ClassVar[tuple[str, ...]] = ("hybrid_alpha", "text_scorer", "extraction_strategy", "as_of")
+    unlisted: ClassVar[tuple[str, ...]] = (
+        "hybrid_alpha",
+        "text_scorer",
+        "extraction_strategy",
+        "as_of",
+        "include_pending",
+    )
     _own: ClassVar[tuple[str, ...]] = (
         "query", "session_id", "model_name", "context_window_max", "include_long_term_search",
     )  # fmt: skip

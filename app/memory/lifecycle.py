@@ -8,6 +8,7 @@ from datetime import datetime
 
 import structlog
 
+from app.memory.context import SessionContext
 from app.memory.filters import MemoryFilter, TagFilter
 from app.memory.models import Memory, utc_now
 from app.memory.ranking import SECONDS_PER_DAY, RecencyWeights, recency
@@ -108,9 +109,10 @@ def tenant_filter(namespace: str | None) -> MemoryFilter:
 class Lifecycle:
     """Forgets by policy."""
 
-    def __init__(self, records: RecordRepository, changes: ChangeRepository) -> None:
+    def __init__(self, records: RecordRepository, changes: ChangeRepository, context: SessionContext) -> None:
         self._records = records
         self._changes = changes
+        self._context = context
 
     def forget(
         self,
@@ -132,6 +134,7 @@ class Lifecycle:
         deleted = [m for m, _reason in gone]
         if not dry_run:
             deleted = [m for m, reason in gone if self._drop(m, revisions[m.scope, m.id], reason, now)]
+            self._context.close_gaps(deleted)
         return ForgetReport(len(scanned), tuple(m.id for m in deleted), dry_run)
 
     def _drop(self, memory: Memory, revision: int, reason: str, now: datetime) -> bool:

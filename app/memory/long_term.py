@@ -13,12 +13,13 @@ import numpy.typing as npt
 from app.config import Settings
 from app.memory.background import Background
 from app.memory.consolidation import Consolidation
+from app.memory.context import SessionContext, in_order_of_arrival
 from app.memory.dedup.plan import Outcome, put_change, tombstone
 from app.memory.errors import BackendUnavailable, Conflict, InvalidRequest, NotFound
 from app.memory.identity import memory_hash, new_id
+from app.memory.indexing_text import embedded_texts
 from app.memory.models import Batch, BatchRef, Memory, Scope, TaskRecord, utc_now
 from app.memory.topics.assignment import given_by_client
-from app.providers.interfaces import Embedder
 from app.store.batches import BatchRepository, TaskRepository
 from app.store.changes import Change, ChangeRepository
 from app.store.outbox import Outbox
@@ -49,7 +50,7 @@ class LongTermMemory:
         outbox: Outbox,
         changes: ChangeRepository,
         consolidation: Consolidation,
-        embedder: Embedder,
+        context: SessionContext,
         background: Background,
         settings: Settings,
     ) -> None:
@@ -59,7 +60,7 @@ class LongTermMemory:
         self._outbox = outbox
         self._changes = changes
         self._consolidation = consolidation
-        self._embedder = embedder
+        self._context = context
         self._background = background
         self._settings = settings
 
@@ -72,11 +73,15 @@ class LongTermMemory:
         if not memories:
             return CreateOutcome()
         now = utc_now()
-        complete = [replace(m, persisted_at=now, updated_at=now, memory_hash=memory_hash(m)) for m in memories]
+        complete = in_order_of_arrival(
+            [replace(m, persisted_at=now, updated_at=now, memory_hash=memory_hash(m)) for m in memories]
+        )
         if len(complete) > self._settings.create_inline_limit:
             return CreateOutcome(task_id=self._create_later(complete, deduplicate))
-        vectors = self._embedder.embed([m.text for m in complete])
+        complete = self._context.complete(complete)
+        vectors = self._context.embed(complete)
         results = self._consolidation.store(complete, vectors, deduplicate=deduplicate, actor="client")
+        self._context.settle(complete)
         rows = [row for row, outcome in enumerate(results) if outcome.status != "same"]
         # What was merged is enriched under the id that it has now.
         self._enrich_later([replace(complete[row], id=results[row].memory_id) for row in rows], vectors[rows])
@@ -137,8 +142,9 @@ class LongTermMemory:
             changed = replace(changed, memory_hash=memory_hash(changed))
             if "topics" in changes:
                 changed = given_by_client(changed)
-            if changed.text != current.text:
-                vector = self._embedder.embed([changed.text])[0]
+            changed = self._context.complete([changed])[0]
+            if embedded_texts(changed) != embedded_texts(current):
+                vector = self._context.embed([changed])[0]
             moved = changed.scope != current.scope
             if moved and self._records.read_with_vectors([(changed.scope, current.id)])[0]:
                 raise Conflict(f"There is a memory with ID {current.id} in the new scope already")
@@ -157,6 +163,8 @@ class LongTermMemory:
                 # New place first, old place last: between the two the memory is in both, never in none.
                 gone = Change(current.scope, current.id, history=False, event={**event, "kind": "moved"})
                 self._changes.apply(current.scope, [gone], at=changed.updated_at)
+            self._context.settle([changed])
+            self._context.close_gaps([current])
             return changed
         raise BackendUnavailable(f"Memory {memory_id} is being changed by others all the time; try again")
 
@@ -193,4 +201,5 @@ class LongTermMemory:
         for scope, changes in by_scope.items():
             applied = self._changes.apply(scope, changes, at=now)
             deleted += sum(status == "dropped" for status, _id in applied.outcomes) if applied else 0
+        self._context.close_gaps([row[0] for row in stored if row is not None])
         return deleted

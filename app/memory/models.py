@@ -59,6 +59,7 @@ class Memory:
 
     Times are timezone-aware UTC. `extracted_from` holds the ids of the source messages. `topic_aliases` are further
     names under which filters on topics find it (not on the wire), `map_position` is its place on the topic map.
+    `previous` is what was said just before in its session: context for indexing, never shown.
     """
 
     id: str
@@ -88,6 +89,8 @@ class Memory:
     superseded_by: str | None = None
     # Ids of memories that were folded into this one: they still lead here.
     aliases: tuple[str, ...] = ()
+    # What was said just before a turn, as it was indexed with it. See app/memory/context.py.
+    previous: str | None = None
     topic_aliases: tuple[str, ...] = ()
     map_position: tuple[float, float] | None = None
 

@@ -17,6 +17,7 @@ import structlog
 
 from app.config import Settings
 from app.memory.consolidation import Consolidation
+from app.memory.context import SessionContext
 from app.memory.dedup.plan import put_change
 from app.memory.entity_enrichment import EntityEnrichment
 from app.memory.errors import NotFound
@@ -38,7 +39,6 @@ from app.memory.models import (
 )
 from app.memory.topics.assignment import merged_topics
 from app.memory.topics.enrichment import TopicEnrichment
-from app.providers.interfaces import Embedder
 from app.store.batches import BatchRepository, TaskRepository
 from app.store.changes import ChangeRepository
 from app.store.outbox import Outbox
@@ -68,7 +68,7 @@ class Promotion:
         distiller: Callable[[], Distiller],
         changes: ChangeRepository,
         consolidation: Consolidation,
-        embedder: Callable[[], Embedder],
+        context: SessionContext,
         entities: Callable[[], EntityEnrichment],
         topics: Callable[[], TopicEnrichment],
         settings: Settings,
@@ -82,7 +82,7 @@ class Promotion:
         self._consolidation = consolidation
         # Factories: a process that never runs a step never loads its model.
         self._distiller = distiller
-        self._embedder = embedder
+        self._context = context
         self._entities = entities
         self._topics = topics
         self._settings = settings
@@ -201,9 +201,10 @@ class Promotion:
         if batch is None:
             return None
         self._keep_lease(batch)
-        embedder = self._embedder()
-        parts = [embedder.embed(texts) for texts in self._chunks(batch, "embed")]
-        vectors = np.concatenate(parts) if parts else np.empty((0, embedder.dimensions), np.float32)
+        records = self._context.complete(batch.records)
+        batch = replace(batch, records=tuple(records))
+        parts = [self._context.embed(part) for part in self._parts(batch, "embed")]
+        vectors = np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
         self._batches.save(replace(batch, vectors=np.asarray(vectors, np.float32).tobytes()))
         return ref
 
@@ -261,6 +262,7 @@ class Promotion:
             deduplicate=batch.deduplicate,
             actor="pipeline" if batch.session is not None else "client",
         )
+        self._context.settle(batch.records)
         statuses = Counter(str(outcome.status) for outcome in outcomes)
         counts = {**batch.counts, **statuses}
         self._batches.save(replace(batch, counts=counts))
@@ -373,11 +375,15 @@ class Promotion:
         return ref
 
     def _chunks(self, batch: Batch, step: str) -> Iterator[list[str]]:
-        """The texts of a batch in parts, each one call of a model; the batch's task shows how far the step is."""
+        """The texts of a batch in parts, each one call of a model."""
+        return ([m.text for m in part] for part in self._parts(batch, step))
+
+    def _parts(self, batch: Batch, step: str) -> Iterator[Sequence[Memory]]:
+        """The records of a batch in parts; the batch's task shows how far the step is."""
         total = len(batch.records)
         for start in range(0, total, PROGRESS_TEXTS):
             self._progress(batch, step, start)
-            yield [m.text for m in batch.records[start : start + PROGRESS_TEXTS]]
+            yield batch.records[start : start + PROGRESS_TEXTS]
         self._progress(batch, step, total)
 
     def _progress(self, batch: Batch, step: str, done: int) -> None:

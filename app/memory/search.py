@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
+import structlog
 
 from app.config import Settings
 from app.memory.access import AccessTracker
-from app.memory.errors import InvalidRequest
+from app.memory.errors import InvalidRequest, MemoryPlatformError
 from app.memory.filters import MemoryFilter
 from app.memory.models import Memory
+from app.memory.pending import PendingMessages
+from app.memory.query_cues import cues_of
 from app.memory.query_embedding import QueryEmbedder
 from app.memory.query_optimization import QueryOptimizer, search_optimized
-from app.memory.ranking import RecencyWeights, SearchMode, rank
+from app.memory.ranking import NO_BOOSTS, Boosts, Ranked, RecencyWeights, SearchMode, rank
+from app.providers.interfaces import Reranker
 from app.store.records import Hit, RecordRepository
+
+log = structlog.get_logger(__name__)
 
 LOOKS = 3
 # Candidates are read in growing blocks: the first covers any usual page, the later ones serve deep paging.
-BLOCK_EDGES = (200, 1_000, 5_000, 20_000, 100_000)
+BLOCK_EDGES = (150, 1_000, 5_000, 20_000, 100_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,9 @@ class SearchRequest:
     server_side_recency: bool = False
     recency: RecencyWeights = field(default_factory=RecencyWeights)
     optimize_query: bool = False
+    include_pending: bool = False
+    boosts: bool = True
+    track_access: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +79,29 @@ class MemorySearch:
         records: RecordRepository,
         queries: QueryEmbedder,
         tracker: AccessTracker,
-        settings: Settings,
+        pending: PendingMessages,
         optimizer: QueryOptimizer,
+        reranker: Reranker | None,
+        settings: Settings,
     ) -> None:
         self._records = records
         self._queries = queries
         self._tracker = tracker
+        self._pending = pending
+        self._reranker = reranker
         self._settings = settings
         self._optimizer = optimizer
+        self._boosts = Boosts() if settings.search_boosts else NO_BOOSTS
 
     def search(self, request: SearchRequest) -> SearchResults:
         """Run a search. Raises InvalidRequest where options contradict each other."""
         if request.distance_threshold is not None and request.mode != "semantic":
             raise InvalidRequest("distance_threshold is only supported for semantic search mode")
+        if request.include_pending:
+            return self._with_pending(request)
+        return self._search(request)
+
+    def _search(self, request: SearchRequest) -> SearchResults:
         if not (request.text or "").strip():
             return self._list(request)
         return search_optimized(request, self._optimizer, self._steady)
@@ -92,6 +113,24 @@ class MemorySearch:
             if not vanished:
                 return results
         return self._ranked(request)[0]
+
+    def _with_pending(self, request: SearchRequest) -> SearchResults:
+        """The session's not yet promoted messages first, then what the index has; pages run over both.
+
+        One round trip more than a plain search: the pending items must be read before the index (see `pending`).
+        """
+        waiting = self._pending.find(request.condition, request.text or "")
+        shown = waiting[request.offset : request.offset + request.limit]
+        mode = request.mode if (request.text or "").strip() else None
+        first = tuple(
+            FoundMemory(memory, 1.0 - share if mode else 0.0, share if mode else None, mode) for memory, share in shown
+        )
+        room = request.limit - len(first)
+        rest = self._search(replace(request, offset=max(0, request.offset - len(waiting)), limit=max(1, room)))
+        found = first + rest.memories[:room]
+        total = len(waiting) + rest.total
+        reached = request.offset + len(found)
+        return SearchResults(found, total, reached if found and total > reached else None)
 
     def _list(self, request: SearchRequest) -> SearchResults:
         page, total = self._records.list_page(request.condition, offset=request.offset, limit=request.limit)
@@ -108,17 +147,19 @@ class MemorySearch:
             # Deeper than any ranking makes sense: say how many there are, and that the end is reached.
             return SearchResults((), self._records.count(request.condition), None), False
         hits, total, reach = self._candidates(request, text, vector, wanted)
+        now = time.time()
         ranked = rank(
             hits,
             request.mode,
             alpha=request.hybrid_alpha,
-            now=time.time(),
+            now=now,
             weights=request.recency if request.recency_boost else None,
             server_side=request.server_side_recency,
+            cues=cues_of(text, datetime.fromtimestamp(now, UTC)),
+            boosts=self._boosts if request.boosts else NO_BOOSTS,
             block_edges=BLOCK_EDGES,
         )
-        page = ranked[request.offset : wanted]
-        read = zip(page, self._records.read([row.hit.key for row in page]), strict=True)
+        read = self._read(ranked, text, request.offset, wanted)
         found = [
             (row.hit.key, FoundMemory(memory, row.distance, row.score, request.mode))
             for row, memory in read
@@ -126,8 +167,27 @@ class MemorySearch:
         ]
         if len(ranked) < reach:
             total = len(ranked)
-        results = self._results(found, max(total, request.offset + len(found)), request, advanced=len(page))
-        return results, len(found) < len(page)
+        results = self._results(found, max(total, request.offset + len(found)), request, advanced=len(read))
+        return results, len(found) < len(read)
+
+    def _read(self, ranked: Sequence[Ranked], text: str, offset: int, end: int) -> list[tuple[Ranked, Memory | None]]:
+        """The page's memories; pages that lie within the first candidates come in the reranker's order if there is one.
+
+        When the reranker fails, its opinion is missing, not the answer.
+        """
+        count = self._settings.rerank_candidates
+        if self._reranker is None or end > count:
+            page = ranked[offset:end]
+            return list(zip(page, self._records.read([row.hit.key for row in page]), strict=True))
+        first = ranked[:count]
+        rows = list(zip(first, self._records.read([row.hit.key for row in first]), strict=True))
+        try:
+            scores = self._reranker.score(text, [memory.text if memory else "" for _row, memory in rows])
+        except MemoryPlatformError as error:
+            log.warning("not reranked", model=self._reranker.model_id, error=str(error))
+            return rows[offset:end]
+        order = sorted(range(len(rows)), key=lambda place: (-scores[place], place))
+        return [rows[place] for place in order[offset:end]]
 
     def _candidates(
         self, request: SearchRequest, text: str, vector: npt.NDArray[np.float32] | None, wanted: int
@@ -158,7 +218,8 @@ class MemorySearch:
     def _results(
         self, found: list[tuple[bytes, FoundMemory]], total: int, request: SearchRequest, *, advanced: int
     ) -> SearchResults:
-        self._track(found)
+        if request.track_access:
+            self._track(found)
         reached = request.offset + advanced
         more = advanced > 0 and total > reached
         return SearchResults(tuple(hit for _key, hit in found), total, reached if more else None)

@@ -182,10 +182,11 @@ class OpenAIEmbedder:
         return unit
 
 
-def create_embedder(settings: Settings) -> Embedder:
+def create_embedder(settings: Settings, *, any_dimensions: bool = False) -> Embedder:
     """The embedder that the settings ask for; a local model is exported on the first call on a machine.
 
-    Raises ModelFailure when the model's dimensions are not those of `EMBEDDING_DIMENSIONS`, that is of the index.
+    `any_dimensions` is for vectors that are not for the index; else raises ModelFailure when the model's dimensions are
+    not those of `EMBEDDING_DIMENSIONS`, that is of the index.
     """
     embedder: OnnxEmbedder | SentenceTransformerEmbedder | OpenAIEmbedder
     if settings.embedding_backend == "onnx":
@@ -201,7 +202,7 @@ def create_embedder(settings: Settings) -> Embedder:
             timeout_seconds=settings.llm_timeout_seconds,
             max_retries=settings.llm_max_retries,
         )
-    if embedder.dimensions != settings.embedding_dimensions:
+    if not any_dimensions and embedder.dimensions != settings.embedding_dimensions:
         raise ModelFailure(
             f"{settings.embedding_model} has {embedder.dimensions} dimensions, "
             f"EMBEDDING_DIMENSIONS says {settings.embedding_dimensions}"

@@ -28,6 +28,16 @@ class Embedder(Protocol):
         ...
 
 
+class Reranker(Protocol):
+    """Judges how well texts answer a query, reading both together."""
+
+    model_id: str
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """One relevance per text; higher is better. Raises BackendUnavailable or ModelFailure."""
+        ...
+
+
 class EntityRecognizer(Protocol):
     """Finds named entities."""
 

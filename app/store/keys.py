@@ -53,6 +53,11 @@ def record(scope: Scope, memory_id: str) -> str:
     return f"{RECORD_PREFIX}{{{encode(scope.namespace)}}}:{encode(scope.user_id)}:{encode(memory_id)}"
 
 
+def conversation(memory_scope: Scope, session_id: str | None) -> str:
+    """What tells one conversation from others among the hits of a search; no Redis key."""
+    return f"{encode(memory_scope.namespace)}:{encode(memory_scope.user_id)}:{encode(session_id)}"
+
+
 def fingerprints(scope: Scope) -> str:
     """Hash of content fingerprint → memory id: what makes a second copy of a fact impossible."""
     return f"ltmh:{{{encode(scope.namespace)}}}:{encode(scope.user_id)}"

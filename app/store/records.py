@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from app.memory.filters import MemoryFilter
+from app.memory.indexing_text import is_turn, keyword_text, names_of, needs_context, said_at
 from app.memory.models import Memory, Scope
 from app.store import codec, index, keys
+from app.store.analysis import digest, stems, words
 from app.store.client import RedisClient, store_errors
-from app.store.query import CURRENT, compile_filter, compile_text
+from app.store.query import CURRENT, WORDS_WEIGHT, any_clause, compile_filter, compile_text
 from app.store.scripts import script
+from app.store.turns import place_of
 
 _PAGE_FIELDS = ("text", "doc", "accessed", "count", "rev")
+_CUE_SEPARATOR = "\x1f"
 _IN_OWN_FIELDS = ("text", "last_accessed", "access_count")
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A candidate of a search: enough to rank it, not to show it. Times in Unix seconds.
 
     `distance` is the cosine distance (0 to 2) if the vector leg found it, `bm25` the raw score if the text leg did;
-    the places are where in its leg it came, from 0.
+    the places are where in its leg it came, from 0. `said` is when a turn was said or a fact's event was (None: a
+    fact without one), `conversation` tells the conversations of turns apart ("" for a fact), `names` are lower-case
+    and separated by commas, `digest` is that of the text. A named tuple: hundreds are made for each search.
     """
 
     key: bytes
@@ -36,6 +41,10 @@ class Hit:
     bm25: float | None = None
     vector_place: int = 0
     text_place: int = 0
+    said: float | None = None
+    conversation: str = ""
+    names: str = ""
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,33 +232,43 @@ class RecordRepository:
         One round trip. The number counts what matches the filter; without a vector leg, filter and words.
         """
         query = compile_filter(condition)
-        words = compile_text(text) if text is not None else None
+        clauses = compile_text(text) if text is not None else []
         commands: list[list[Any]] = [_count_command(query)]
         if vector is not None:
             commands.append(_vector_command(query, vector, k))
-        if words is not None:
-            prefix = f"{query} "
+        if clauses:
             commands.append(
-                ["FT.SEARCH", index.MEMORIES, prefix + words, "WITHSCORES", "SCORER", scorer,
-                 "RETURN", "2", "created", "accessed", "LIMIT", "0", str(k), "DIALECT", "2"]
+                ["FT.SEARCH", index.MEMORIES, any_clause(query, clauses), "WITHSCORES", "SCORER", scorer,
+                 "VERBATIM",
+                 "RETURN", "2", "accessed", "cues", "LIMIT", "0", str(k), "DIALECT", "2"]
             )  # fmt: skip
         with self._client.pipeline(transaction=False) as pipeline:
             for command in commands:
                 pipeline.execute_command(*command)
             replies = pipeline.execute()
-        hits: dict[bytes, Hit] = {}
         total = int(replies[0][0])
-        if vector is not None:
-            for place, (key, fields) in enumerate(index.parse_search(replies[1])[1]):
-                hits[key] = Hit(key, *_times(fields), distance=float(fields[b"dist"]), vector_place=place)
-        if words is not None:
-            total = int(replies[-1][0]) if vector is None else total
-            for place, (key, score, fields) in enumerate(_scored(replies[-1])):
-                known = hits.get(key) or Hit(key, *_times(fields))
-                hits[key] = replace(known, bm25=score, text_place=place)
-        elif vector is None:
-            total = 0
-        return list(hits.values()), total
+        near = index.parse_search(replies[1])[1] if vector is not None else []
+        told = _scored(replies[-1]) if clauses else []
+        said = {key: (place, score, fields) for place, (key, score, fields) in enumerate(told)}
+        hits = []
+        for place, (key, fields) in enumerate(near):
+            text_place, bm25, _fields = said.pop(key, (0, None, None))
+            hits.append(_hit(key, fields, float(fields[b"dist"]), bm25, place, text_place))
+        hits += [_hit(key, fields, None, bm25, 0, place) for key, (place, bm25, fields) in said.items()]
+        if vector is None:
+            total = int(replies[-1][0]) if clauses else 0
+        return hits, total
+
+    def hits(self, record_keys: Sequence[bytes]) -> list[Hit | None]:
+        """What ranking wants to know of memories by key, None of one that is gone. One round trip."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for key in record_keys:
+                pipeline.hmget(key, "cues", "accessed")
+            rows = pipeline.execute()
+        return [
+            _hit(key, {b"cues": cues, b"accessed": accessed}, None, None, 0, 0) if cues is not None else None
+            for key, (cues, accessed) in zip(record_keys, rows, strict=True)
+        ]
 
 
 def _escaped(encoded: str) -> str:
@@ -264,11 +283,26 @@ def _vector_command(query: str, vector: npt.NDArray[np.float32], k: int) -> list
     blob = vector.astype(np.float32).tobytes()
     text = f"({query})=>[KNN $k @vec $vector AS dist]"
     return ["FT.SEARCH", index.MEMORIES, text, "PARAMS", "4", "k", str(k), "vector", blob, "SORTBY", "dist", "ASC",
-            "RETURN", "3", "dist", "created", "accessed", "LIMIT", "0", str(k), "DIALECT", "2"]  # fmt: skip
+            "RETURN", "3", "dist", "accessed", "cues", "LIMIT", "0", str(k), "DIALECT", "2"]  # fmt: skip
 
 
-def _times(fields: dict[bytes, bytes]) -> tuple[float, float]:
-    return float(fields.get(b"created", 0)), float(fields.get(b"accessed", 0))
+def _hit(
+    key: bytes, fields: dict[bytes, bytes], distance: float | None, bm25: float | None, near: int, told: int
+) -> Hit:
+    created, said, conversation, names, digest = fields[b"cues"].decode().split(_CUE_SEPARATOR)
+    return Hit(
+        key,
+        float(created),
+        float(fields[b"accessed"]),
+        distance,
+        bm25,
+        near,
+        told,
+        float(said) if said else None,
+        conversation,
+        names,
+        digest,
+    )
 
 
 def _scored(reply: list[Any]) -> list[tuple[bytes, float, dict[bytes, bytes]]]:
@@ -276,7 +310,13 @@ def _scored(reply: list[Any]) -> list[tuple[bytes, float, dict[bytes, bytes]]]:
     for position in range(1, len(reply), 3):
         flat = reply[position + 2]
         if flat is not None:
-            rows.append((reply[position], float(reply[position + 1]), dict(zip(flat[::2], flat[1::2], strict=True))))
+            rows.append(
+                (
+                    reply[position],
+                    float(reply[position + 1]) / WORDS_WEIGHT,
+                    dict(zip(flat[::2], flat[1::2], strict=True)),
+                )
+            )
     return rows
 
 
@@ -317,6 +357,9 @@ def record_to_hash(
         "created": repr(memory.created_at.timestamp()),
         "accessed": repr(memory.last_accessed.timestamp()),
         "count": memory.access_count,
+        "own": " ".join(stems(memory.text)),
+        "all": " ".join(stems(keyword_text(memory))),
+        "cues": _cues(memory),
         "doc": _doc(memory),
         "from": repr(valid_from.timestamp()),
     }
@@ -330,10 +373,25 @@ def record_to_hash(
         fields["slot"] = ",".join(slots)
     if memory.event_date is not None:
         fields["event"] = repr(memory.event_date.timestamp())
+    if memory.session_id is not None and is_turn(memory):
+        said, arrived = place_of(memory)
+        fields |= {"said": repr(said), "arrived": arrived}
     fields |= _topic_tags(memory)
     if memory.entities:
         fields["ents"] = _folded(memory.entities)
     return fields
+
+
+def _cues(memory: Memory) -> str:
+    """What ranking wants to know of a hit, in one field: each returned field of each hit costs time."""
+    turn = needs_context(memory)
+    said = said_at(memory) if turn else memory.event_date
+    conversation = keys.conversation(memory.scope, memory.session_id) if turn else ""
+    names = ",".join(" ".join(words(name)) for name in names_of(memory))
+    created = repr(memory.created_at.timestamp())
+    return _CUE_SEPARATOR.join(
+        (created, repr(said.timestamp()) if said else "", conversation, names, digest(memory.text))
+    )
 
 
 def record_from_row(row: Sequence[bytes]) -> Memory:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.api import Api
-from tests.support.builders import a_memory, ago
+from tests.support.builders import a_memory, a_message, a_session, ago
 from tests.support.shapes import check_results, problems, refusal
 from tests.support.waiting import wait_until
 
@@ -158,6 +158,47 @@ def test_row_36_a_hit_is_counted_as_an_access_but_not_more_often_than_every_fift
     assert stored["last_accessed"] > ago(minutes=5)
     untouched = api.http.get(f"/v1/long-term-memory/{recent['id']}").json()
     assert (untouched["access_count"], untouched["last_accessed"]) == (7, recent["last_accessed"])
+
+
+# -- messages that are not promoted yet --------------------------------------------------------------------------------
+
+
+def test_a_message_is_found_from_its_put_until_the_fact_in_it_is_with_no_gap(api: Api):
+    session = a_session().of(api.namespace, "u")
+    session.with_messages("My sister Anna lives in Oslo.", "I see.").put(api.http)
+    scope = {"session_id": {"eq": session.session_id}, "user_id": {"eq": "u"}}
+    pending: list[bool] = []
+
+    def replaced() -> bool:
+        hits = api.memories("sister Oslo", search_mode="keyword", include_pending=True, **scope)
+        assert hits, f"found nothing after {pending}"
+        assert all("Oslo" in hit["text"] for hit in hits)
+        pending.append(bool(hits[0]["metadata"].get("pending")))
+        return not pending[-1]
+
+    wait_until(replaced, 90, "the message is promoted")
+    assert pending[0], "the first search came after promotion"
+    assert not any("pending" in hit["metadata"] for hit in api.memories("sister Oslo", **scope))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_pending_messages_come_first_and_pages_run_over_both(api: Api, mode):
+    session = a_session().of(api.namespace, "u")
+    scope = {"session_id": {"eq": session.session_id}, "user_id": {"eq": "u"}, "include_pending": True}
+    api.create(*[f"User likes tea number {i}" for i in range(4)], session_id=session.session_id, user_id="u")
+    session.with_messages(a_message("Tea, please", id="one"), a_message("Coffee")).put(api.http)
+    whole = api.search("tea", search_mode=mode, **scope)
+    check_results(whole)
+    if not whole["memories"][0]["metadata"].get("pending"):
+        pytest.skip("promoted already")
+    assert whole["memories"][0]["id"] == "one"
+    assert whole["memories"][0]["text"] == "user: Tea, please"
+    assert len(whole["memories"]) == 5
+
+
+def test_pending_messages_need_a_session_and_allow_no_other_filter(api: Api):
+    for body in ({}, {"session_id": {"ne": "s"}}, {"session_id": {"eq": "s"}, "topics": {"any": ["x"]}}):
+        refusal(api.http.post(SEARCH, json={"text": "tea", "include_pending": True, **body}), 400)
 
 
 # -- pages -----------------------------------------------------------------------------------------------------------

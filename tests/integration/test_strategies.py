@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app.memory.dedup.plan import put_change
 from app.memory.errors import BackendUnavailable, ModelFailure
 from app.memory.extraction.base import PlainStrategy
 from app.memory.models import Message, Scope, Session, SessionRef, Strategy
@@ -418,7 +419,8 @@ def test_a_replaced_summary_stays_pinned_and_an_unchanged_thread_asks_nobody(eng
     texts(engine, session)
     made = engine.memories(session.ref)[0]
     _stored, revision, vector = engine.container.records.read_with_vectors([(made.scope, made.id)])[0]
-    engine.container.records.update(replace(made, pinned=True), vector, "", expected_revision=revision)
+    pinned = put_change(replace(made, pinned=True), vector, expected_revision=revision)
+    engine.container.changes.apply(made.scope, [pinned], at=TUESDAY)
     engine.container.redis.delete(*engine.container.redis.keys("wmx:*"))
     texts(engine, session)
     assert len(scripted_llm.chats) == 1, "same fingerprint, same version: nothing to do"

@@ -82,6 +82,13 @@ class SearchRequestSchema(WireSchema):
     recency_half_life_last_access_days = Real(metadata={"description": "Half-life of freshness; default: 7"})
     recency_half_life_created_days = Real(metadata={"description": "Half-life of novelty; default: 30"})
     server_side_recency = Flag(load_default=False, metadata={"description": "The peer's other recency formula"})
+    include_pending = Flag(
+        load_default=False,
+        metadata={
+            "description": "Also search the messages of the session named by `session_id` that are not promoted yet, "
+            "by their words; they come first, with `pending: true` in their metadata"
+        },
+    )
 
     @ma.pre_load
     def _known_names(self, data: Any, **_: Any) -> Any:
@@ -114,6 +121,7 @@ class SearchRequestSchema(WireSchema):
             # A field of the MCP tool only; over HTTP it is a query parameter.
             optimize_query=data.get("optimize_query", False),
             recency=RecencyWeights(**weights),
+            include_pending=data["include_pending"],
         )
 
 

@@ -251,8 +251,8 @@ class PromoteSchema(WireSchema):
     """Which session to promote now (additive route); the body may be absent."""
 
     body_optional = True
-    user_id = ScopeName()
-    namespace = ScopeName()
+    user_id = ScopeName(metadata={"description": "The session's user"})
+    namespace = ScopeName(metadata={"description": "The session's tenant"})
 
 
 class WindowQuerySchema(QuerySchema):

@@ -202,7 +202,9 @@ class Planner:
 
     def _replace(self, own: _Working, probe: Probe) -> Outcome:
         before, memory = own.memory, probe.memory
-        unchanged = fingerprint(before) == probe.fingerprint and before.memory_type is memory.memory_type
+        # Summaries and messages have no fingerprint: of those the words themselves must be the same.
+        same_words = fingerprint(before) == probe.fingerprint and (probe.fingerprint or before.text == memory.text)
+        unchanged = bool(same_words) and before.memory_type is memory.memory_type
         if self._actor == "pipeline" and unchanged and own.original is not None:
             return Outcome("same", memory.id, "stored before")
         kept = {"aliases": before.aliases, "pinned": before.pinned or memory.pinned} if own.original else {}

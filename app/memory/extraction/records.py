@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from app.memory.context import in_order_of_arrival
 from app.memory.extraction.conversation import is_machine
 from app.memory.identity import extracted_memory_id, memory_hash
 from app.memory.models import (
@@ -89,7 +90,7 @@ def given_records(
         else:
             continue
         records.append(replace(given, persisted_at=now, updated_at=now, memory_hash=memory_hash(given)))
-    return tuple(records)
+    return tuple(in_order_of_arrival(records))
 
 
 def record_of(window: ExtractionWindow, candidate: Candidate) -> Memory:

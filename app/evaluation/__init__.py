@@ -1,0 +1,1 @@
+"""Measuring retrieval: query sets, figures, comparison of configurations. Behind `agent-memory eval`."""

@@ -1,0 +1,55 @@
+"""The retrieval benchmarks run: a small smoke of tests/load/retrieval.py and tests/load/search_bench.py."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import numpy as np
+import pytest
+import redis
+
+from app.evaluation.datasets import load_conversations
+from app.evaluation.metrics import mean_figures
+from tests.load import retrieval, search_bench
+from tests.support.redis_server import embedded_redis
+from tests.support.stack import Server
+
+pytestmark = pytest.mark.integration
+
+LINES = [
+    ("Ann", "Have you ever been to Oslo?"), ("Nate", "Yes, twice. The opera was lovely."),
+    ("Ann", "I bought a violin."), ("Nate", "How much was it?"),
+    ("Ann", "Four hundred, second hand."), ("Nate", "I am allergic to peanuts, by the way."),
+]  # fmt: skip
+
+
+def test_locomo_questions_are_asked_through_the_api_with_the_official_client(stack: Server, tmp_path):
+    turns = [{"id": f"D1:{i}", "speaker": who, "text": what} for i, (who, what) in enumerate(LINES)]
+    asked = [
+        ("Has Nate been to Oslo?", "D1:1"),
+        ("How much did the violin cost?", "D1:4"),
+        ("What must Nate not eat?", "D1:5"),
+    ]
+    path = tmp_path / "data.json"
+    path.write_text(
+        json.dumps([{
+            "id": "c", "sessions": [{"session": 1, "date": "1:56 pm on 8 May, 2023", "turns": turns}],
+            "questions": [{"question": q, "category": "single-hop", "evidence": [e]} for q, e in asked],
+        }])
+    )  # fmt: skip
+    rows = asyncio.run(retrieval.measure(stack.base_url, load_conversations(path)))
+    assert list(rows) == ["semantic", "keyword", "hybrid, alpha 0.5", "hybrid, alpha default 0.7"]
+    hybrid = mean_figures([figures for _kind, figures in rows["hybrid, alpha default 0.7"]])
+    assert hybrid["any@10"] == 1.0
+    assert hybrid["mrr"] > 0.4
+
+
+def test_the_index_bench_measures_recall_against_exact_search():
+    base = search_bench.seeds(None, np.random.default_rng(3))
+    with embedded_redis() as server:
+        client = redis.Redis.from_url(server.url, protocol=2)
+        rows = list(search_bench.graph(client, base, 400, only_default=True))
+    recalls = [float(row.split("|")[8]) for row in rows[2:]]
+    assert recalls[-1] > 0.99
+    assert recalls[-1] >= recalls[0]

@@ -1,0 +1,182 @@
+"""Recall and latency of the vector index: graph parameters, vector types, policies for tenants; against exact search.
+
+    python -m tests.load.search_bench graph --memories 20000            # M × EF_CONSTRUCTION × type × EF_RUNTIME
+    python -m tests.load.search_bench graph --memories 100000 --default # only what the index uses
+    python -m tests.load.search_bench tenants --memories 50000          # tenants of 1,000 and one of 20,000
+
+Vectors: `--texts FILE` (one text a line, embedded with the default model), else a mixture of Gaussians; both are
+perturbed until there are enough. Queries are perturbed vectors too, so that none of them is stored. An own Redis is
+started; commands go over one connection, so a latency contains what the client does (a few tenths of a millisecond).
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import redis
+
+from app.config import Settings
+from app.providers.embeddings import create_embedder
+from tests.support.redis_server import embedded_redis
+
+DIMENSIONS = 384
+QUERIES = 200
+NEAREST = 10
+# Cosine between a text and its perturbed copy is about 0.86: neighbours, not duplicates.
+NOISE = 0.6
+TYPES = {"FLOAT32": np.float32, "FLOAT16": np.float16}
+Vectors = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def unit(vectors: Vectors) -> Vectors:
+    """Rows of length one."""
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def seeds(texts: Path | None, random: np.random.Generator) -> Vectors:
+    """The vectors that all others are made of."""
+    if texts is None:
+        centres = random.normal(size=(200, DIMENSIONS))
+        return unit(centres[random.integers(0, 200, 2_000)] + random.normal(size=(2_000, DIMENSIONS)))
+    lines = [line for line in texts.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return np.asarray(create_embedder(Settings()).embed(lines), dtype=np.float32)
+
+
+def perturbed(base: Vectors, count: int, random: np.random.Generator) -> Vectors:
+    """So many vectors around the base's."""
+    chosen = base[random.integers(0, len(base), count)]
+    noise = random.normal(size=chosen.shape) * (NOISE / np.sqrt(DIMENSIONS))
+    return unit(chosen + noise)
+
+
+def exact(vectors: Vectors, queries: Vectors, k: int = NEAREST) -> list[set[int]]:
+    """The true nearest rows of each query."""
+    return [set(np.argpartition(-(vectors @ query), k)[:k].tolist()) for query in queries]
+
+
+def create(client: redis.Redis, name: str, kind: str, algorithm: str, *attributes: Any) -> None:
+    """An index over the hashes `<name>:…`, with a tenant's tag beside the vector."""
+    vector = ["TYPE", kind, "DIM", DIMENSIONS, "DISTANCE_METRIC", "COSINE", *attributes]
+    client.execute_command(
+        "FT.CREATE", name, "PREFIX", "1", f"{name}:", "SCHEMA", "ns", "TAG", "CASESENSITIVE",
+        "vec", "VECTOR", algorithm, str(len(vector)), *vector,
+    )  # fmt: skip
+
+
+def fill(client: redis.Redis, name: str, kind: str, vectors: Vectors, tenants: Sequence[str]) -> float:
+    """Store everything; seconds."""
+    started = time.perf_counter()
+    for start in range(0, len(vectors), 500):
+        with client.pipeline(transaction=False) as pipeline:
+            for row in range(start, min(start + 500, len(vectors))):
+                blob = vectors[row].astype(TYPES[kind]).tobytes()
+                pipeline.hset(f"{name}:{row}", mapping={"ns": tenants[row], "vec": blob})
+            pipeline.execute()
+    return time.perf_counter() - started
+
+
+def search(
+    client: redis.Redis, name: str, kind: str, *, query: Vectors, k: int, filters: str, options: str
+) -> set[int]:
+    """The rows that the index finds."""
+    reply = client.execute_command(
+        "FT.SEARCH", name, f"({filters})=>[KNN {k} @vec $v{options} AS dist]", "PARAMS", "2", "v",
+        query.astype(TYPES[kind]).tobytes(), "SORTBY", "dist", "RETURN", "1", "dist", "LIMIT", "0", str(k),
+        "DIALECT", "2", "TIMEOUT", "20000",
+    )  # fmt: skip
+    return {int(key.decode().rpartition(":")[2]) for key in reply[1::2]}
+
+
+def measure(ask: Callable[..., set[int]], queries: Vectors, truth: Sequence[set[int]]) -> tuple[float, float, float]:
+    """Recall, and p50 and p99 in milliseconds."""
+    found, spent = [], []
+    for query, wanted in zip(queries, truth, strict=True):
+        started = time.perf_counter()
+        rows = ask(query=query)
+        spent.append((time.perf_counter() - started) * 1000)
+        found.append(len(rows & wanted) / len(wanted))
+    p50, p99 = np.percentile(spent, [50, 99])
+    return float(np.mean(found)), float(p50), float(p99)
+
+
+def megabytes(client: redis.Redis) -> float:
+    """Memory that Redis uses."""
+    return float(client.info("memory")["used_memory"]) / 2**20
+
+
+def graph(client: redis.Redis, base: Vectors, size: int, *, only_default: bool) -> Iterator[str]:
+    """Rows of the table of graph parameters."""
+    random = np.random.default_rng(7)
+    vectors, queries = perturbed(base, size, random), perturbed(base, QUERIES, random)
+    truth = exact(vectors, queries)
+    yield "| memories | type | M | EF_CONSTRUCTION | stored/s | MB | EF_RUNTIME | recall@10 | p50 ms | p99 ms |"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
+    shapes = [("FLOAT32", 16, 200)]
+    if not only_default:
+        shapes += [("FLOAT16", 16, 200), ("FLOAT32", 16, 100), ("FLOAT32", 32, 200)]
+    for kind, m, construction in shapes:
+        name = f"{kind}-{m}-{construction}"
+        before = megabytes(client)
+        create(client, name, kind, "HNSW", "M", m, "EF_CONSTRUCTION", construction)
+        seconds = fill(client, name, kind, vectors, ["t"] * size)
+        used = megabytes(client) - before
+        for runtime in (10, 50, 100, 200, 400):
+            ask = partial(search, client, name, kind, k=NEAREST, filters="*", options=f" EF_RUNTIME {runtime}")
+            recall, p50, p99 = measure(ask, queries, truth)
+            yield (
+                f"| {size:,} | {kind} | {m} | {construction} | {size / seconds:,.0f} | {used:,.0f} | {runtime} "
+                f"| {recall:.3f} | {p50:.2f} | {p99:.2f} |"
+            )
+        client.execute_command("FT.DROPINDEX", name, "DD")
+
+
+def tenants(client: redis.Redis, base: Vectors, size: int) -> Iterator[str]:
+    """Rows of the table of policies: a tenant of 1,000 and one of 20,000 (or a third) inside `size` memories."""
+    random = np.random.default_rng(7)
+    vectors, queries = perturbed(base, size, random), perturbed(base, QUERIES, random)
+    large = min(20_000, size // 3)
+    names = ["large"] * large + [f"t{row // 1_000}" for row in range(size - large)]
+    rows = {"large": np.arange(large), "t0": np.array([i for i, n in enumerate(names) if n == "t0"])}
+    yield "| memories | tenant | index | policy | k | recall@10 | p50 ms | p99 ms |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for algorithm, attributes in (("HNSW", ("M", 16, "EF_CONSTRUCTION", 200, "EF_RUNTIME", 100)), ("FLAT", ())):
+        create(client, algorithm, "FLOAT32", algorithm, *attributes)
+        fill(client, algorithm, "FLOAT32", vectors, names)
+        policies = ("", " HYBRID_POLICY ADHOC_BF", " HYBRID_POLICY BATCHES")
+        for (tenant, own), policy, k in itertools.product(rows.items(), policies, (10, 150)):
+            truth = [{int(own[row]) for row in found} for found in exact(vectors[own], queries, k)]
+            ask = partial(search, client, algorithm, "FLOAT32", k=k, filters=f"@ns:{{{tenant}}}", options=policy)
+            recall, p50, p99 = measure(ask, queries, truth)
+            shown = policy.rpartition(" ")[2] or "default"
+            yield f"| {size:,} | {len(own):,} | {algorithm} | {shown} | {k} | {recall:.3f} | {p50:.2f} | {p99:.2f} |"
+        client.execute_command("FT.DROPINDEX", algorithm, "DD")
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("graph", "tenants"))
+    parser.add_argument("--memories", type=int, default=20_000)
+    parser.add_argument("--texts", type=Path, help="one text a line")
+    parser.add_argument("--default", action="store_true", help="graph: only the parameters that the index uses")
+    arguments = parser.parse_args()
+    base = seeds(arguments.texts, np.random.default_rng(3))
+    with embedded_redis() as server:
+        client = redis.Redis.from_url(server.url, protocol=2)
+        if arguments.what == "graph":
+            lines = graph(client, base, arguments.memories, only_default=arguments.default)
+        else:
+            lines = tenants(client, base, arguments.memories)
+        for line in lines:
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

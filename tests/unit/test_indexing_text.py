@@ -1,0 +1,85 @@
+"""What is indexed of a memory: turns get their speaker, date and what was said before; facts stay bare."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from app.memory.indexing_text import (
+    PREVIOUS_CHARS,
+    as_previous,
+    embedded_texts,
+    is_turn,
+    keyword_text,
+    names_of,
+    speaker_of,
+)
+from app.memory.models import Memory, MemoryType
+
+SAID = datetime(2023, 5, 8, 13, 56, tzinfo=UTC)
+
+
+def turn(text: str = "Nate: Yes, twice!", **more) -> Memory:
+    return Memory(id="1", text=text, memory_type=MemoryType.EPISODIC, session_id="s", event_date=SAID, **more)
+
+
+def test_a_turn_is_embedded_with_its_speaker_date_and_what_was_said_before():
+    memory = turn(previous="Ann: Have you been to Oslo?")
+    assert embedded_texts(memory) == [
+        "Nate (8 May 2023): Yes, twice!",
+        "Ann: Have you been to Oslo? Nate: Yes, twice!",
+    ]
+    assert keyword_text(memory) == "Nate: Yes, twice! 8 May 2023 Have you been to Oslo?"
+
+
+def test_the_first_turn_of_a_session_has_one_vector():
+    assert embedded_texts(turn()) == ["Nate (8 May 2023): Yes, twice!"]
+
+
+@pytest.mark.parametrize(
+    "memory",
+    [
+        Memory(id="1", text="Nate: likes tea", memory_type=MemoryType.SEMANTIC, session_id="s", event_date=SAID),
+        Memory(id="1", text="Nate visited Oslo twice", memory_type=MemoryType.EPISODIC, event_date=SAID),
+        turn("Nate: visited Oslo", extracted_from=("m1",)),
+        turn("Nate: visited Oslo", extraction_strategy="summary"),
+    ],
+    ids=["semantic", "no speaker", "distilled", "summary"],
+)
+def test_a_fact_is_indexed_as_it_is(memory):
+    assert not is_turn(memory)
+    assert embedded_texts(memory) == [memory.text]
+    assert keyword_text(memory) == memory.text
+
+
+def test_a_long_turn_stands_on_its_own():
+    memory = turn("Nate: " + "a long story " * 50, previous="Ann: Tell me!")
+    assert embedded_texts(memory) == [memory.text]
+    assert keyword_text(memory) == memory.text
+    assert names_of(memory) == ()
+    assert names_of(turn()) == ("Nate",)
+
+
+def test_a_message_is_a_turn_even_without_a_speaker():
+    memory = Memory(id="1", text="Yes, twice!", memory_type=MemoryType.MESSAGE, session_id="s", created_at=SAID)
+    assert embedded_texts(memory) == ["(8 May 2023) Yes, twice!"]
+
+
+@pytest.mark.parametrize(
+    ("text", "speaker"),
+    [
+        ("Nate: hi", "Nate"), ("Dr. Mary-Ann O'Neil: hi", "Dr. Mary-Ann O'Neil"), ("user: hi", "user"),
+        ("Zoë: ça va", "Zoë"), ("at 10:30 we met", None), ("http://x.org is down", None),
+        ("one two three four five: six", None), (": x", None),
+    ],
+)  # fmt: skip
+def test_the_speaker_is_what_stands_before_the_colon(text, speaker):
+    assert speaker_of(turn(text)) == speaker
+
+
+def test_of_a_long_previous_turn_the_end_is_kept_at_a_word():
+    kept = as_previous("word " * 200 + "what do you think?")
+    assert kept.endswith("what do you think?")
+    assert len(kept) <= PREVIOUS_CHARS
+    assert kept.startswith("word ")
