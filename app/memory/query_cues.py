@@ -102,7 +102,7 @@ def _add_day(
     month: str,
     day: str | None,
 ) -> None:
-    number = int(month) if month.isdigit() else _month(month)
+    number = int(month) if month.isdecimal() else _month(month)
     if not 1 <= number <= 12:
         return
     if year is None or day is None:

@@ -255,6 +255,7 @@ def test_the_recency_of_the_contract(api: Api):
     api.create(
         a_memory("User drinks green tea", last_accessed=ago(days=7), created_at=ago(days=30)),
         a_memory("User drinks green tea daily"),
+        deduplicate=False,
     )
     question = "User drinks green tea"
     assert api.texts(question, recency_boost=False)[0] == "User drinks green tea"

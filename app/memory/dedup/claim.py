@@ -13,7 +13,7 @@ from app.memory.dedup import lexicon
 from app.memory.dedup.slots import Slot, slots_of
 
 _TOKEN = re.compile(
-    r"[A-Za-zÀ-ɏ]+(?:[-'’+#.][A-Za-zÀ-ɏ0-9]+)*[+#]*|\d+(?:st|nd|rd|th)\b|\d+(?:[.,:]\d+)*|[€$£%]|[^\W_]+", re.UNICODE
+    r"[A-Za-zÀ-ɏ]+(?:[-'’+#.][A-Za-zÀ-ɏ0-9]+)*[+#]*|\d+(?:st|nd|rd|th)\b|\d+(?:[.,:/-]\d+)*|[€$£%]|[^\W_]+", re.UNICODE
 )
 _CONTRACTION = re.compile(r"\b(\w+?)n['’]t\b", re.IGNORECASE)
 _CLOCK = re.compile(

@@ -450,6 +450,8 @@ def _without_conflict(old: Claim, new: Claim, distance: float, radii: Radii) -> 
         return Judgement(Verdict.DISTINCT, f"distance {distance:.2f}")
     if common and (not only_old or not only_new):
         narrowed = _narrowed(old, new) or _narrowed(new, old)
+        if _possessed_and_more(old, new, only_new) or _possessed_and_more(new, old, only_old):
+            return Judgement(Verdict.DISTINCT, f"having is not what the other says: {_listed(only_new or only_old)}")
         if not narrowed:
             if not only_old:
                 return Judgement(Verdict.REFINES, f"adds {_listed(only_new)}", fuller="new")
@@ -485,6 +487,17 @@ def _extra(claim: Claim, other: Claim) -> set[str]:
         | (claim.dates - other.dates)
         | names
     )
+
+
+_HAVING = re.compile(r"\b(?:owns?|owned|has|have|had|possess(?:es)?)\b", re.IGNORECASE)
+_PERFECT = re.compile(r"\b(?:has|have|had)(?: \w+ly| just| never| always| also)? (\w+)", re.IGNORECASE)
+
+
+def _possessed_and_more(short: Claim, long: Claim, extra: set[str]) -> bool:
+    """Whether one text only says that somebody has a thing and the other what was done with it ("has read")."""
+    if not extra or not _HAVING.search(short.text):
+        return False
+    return any(stem(match[1].lower()) in extra for match in _PERFECT.finditer(long.text))
 
 
 def _narrowed(short: Claim, long: Claim) -> bool:

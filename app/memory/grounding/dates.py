@@ -129,7 +129,7 @@ def _after_next(match: re.Match[str], said: _Said) -> Period:
 
 def _count(match: re.Match[str]) -> int:
     number = match["number"].lower()
-    return int(number) if number.isdigit() else _NUMBERS[number]
+    return int(number) if number.isdecimal() else _NUMBERS[number]
 
 
 def _approximately(match: re.Match[str], period: Period) -> Period:

@@ -52,7 +52,7 @@ def retry_after(error: openai.APIStatusError) -> float | None:
         value = headers.get("retry-after")
         if not value:
             return None
-        if value.replace(".", "", 1).isdigit():
+        if value.replace(".", "", 1).isdecimal():
             return float(value)
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, TypeError):
