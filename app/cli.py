@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 import app as package
+from app import cli_operations
 from app.config import Settings, get_settings
 from app.logs import configure_logging
 from app.memory.errors import MemoryPlatformError
@@ -273,6 +274,10 @@ def topics_export(directory: Path, namespace: str | None) -> None:
     for name, data in repository.files(corpus, state.version).items():
         (directory / name).write_bytes(data)
     click.echo(f"version {state.version} of {state.fitted_at:%Y-%m-%d %H:%M} is in {directory}")
+
+
+for command in (cli_operations.doctor, cli_operations.jobs, cli_operations.outbox):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

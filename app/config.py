@@ -65,6 +65,13 @@ class Settings(BaseSettings):
     web_workers: int = Field(1, ge=1, description="gunicorn worker processes.")
     worker_concurrency: int = Field(2, ge=1, description="Child processes of one Celery worker.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL; logs go to stderr.")
+    access_log: bool = Field(True, description="One log line per request, with its id, route, status and time.")
+    worker_metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Port of a worker's `/metrics`; 0: none. The web process always has them.",
+    )
     log_format: Literal["json", "console"] = Field("json", description="One JSON object a line, or for people.")
 
     # Limits

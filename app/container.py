@@ -21,6 +21,7 @@ from app.memory.extraction.base import ExtractionStrategy, Extractor
 from app.memory.extraction.distiller import Distiller
 from app.memory.extraction.registry import load_strategies
 from app.memory.history import History
+from app.memory.jobs import Jobs
 from app.memory.lifecycle import Lifecycle
 from app.memory.long_term import LongTermMemory
 from app.memory.pending import PendingMessages
@@ -42,6 +43,7 @@ from app.store.changes import ChangeRepository, Limits
 from app.store.client import RedisClient, connect
 from app.store.compaction import CompactionRepository
 from app.store.facets import FacetRepository
+from app.store.jobs import JobRepository
 from app.store.model_gate import GateLimits, ModelGate
 from app.store.neighbours import NeighbourRepository
 from app.store.outbox import Outbox
@@ -398,6 +400,11 @@ class Container:
             topics=lambda: self.topic_enrichment,
             settings=self.settings,
         )
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """What runs by the clock."""
+        return Jobs(self.background, JobRepository(self.redis))
 
     @cached_property
     def dispatcher(self) -> Dispatcher:

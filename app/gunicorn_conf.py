@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 from typing import Any
 
 from gunicorn import util
 
+from app import counting, tracing
 from app.config import get_settings
 
 _settings = get_settings()
+# Before the children import Prometheus: they write their counts there, and any of them can answer for all.
+_metrics = counting.share_between_processes()
 
 bind = f"{_settings.host}:{_settings.port}"
 worker_class = "gthread"
@@ -43,7 +47,20 @@ def post_worker_init(worker: Any) -> None:
     """Load what the first requests need, in the child and before it takes any."""
     from app.container import container
 
+    tracing.start("web")
     container().warm_queries()
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Forget the gauges of a child that is gone; its counts stay."""
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(worker.pid)
+
+
+def on_exit(server: Any) -> None:
+    """Leave no files behind."""
+    shutil.rmtree(_metrics, ignore_errors=True)
 
 
 def answer_in_json(client: socket.socket, status: int, reason: str, message: str) -> None:

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+import json
+import time
+from typing import Any
+
 import structlog
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from app.config import get_settings
+from app.memory.background import QueueState, Schedule
+from app.memory.errors import BackendUnavailable
 from app.memory.models import BatchRef, SessionRef
 from app.memory.topics.values import Corpus
-from tasks import pipelines
+from tasks import pipelines, schedule
 from tasks.celery_app import app
+from tasks.observing import SENT_AT
 from tasks.queues import Queue
 from tasks.summaries import run_view
 from tasks.topics import refit
 
 log = structlog.get_logger(__name__)
 _AWAY = (OperationalError, RedisError, ConnectionError, TimeoutError, OSError)
+
+
+def _state(channel: Any, queue: str, *, with_age: bool) -> QueueState:
+    if not hasattr(channel, "_size"):  # not one of kombu's virtual transports: RabbitMQ
+        return QueueState(queue, channel.queue_declare(queue, passive=True).message_count, 0.0)
+    depth = int(channel._size(queue))
+    oldest = 0.0
+    if with_age and depth and hasattr(channel, "client"):
+        # New messages are pushed at the left end, workers take from the right one.
+        raw = channel.client.lindex(queue, -1)
+        sent_at = json.loads(raw).get("headers", {}).get(SENT_AT) if raw else None
+        oldest = max(0.0, time.time() - sent_at) if sent_at else 0.0
+    return QueueState(queue, depth, oldest)
 
 
 class CeleryBackground:
@@ -41,9 +61,24 @@ class CeleryBackground:
 
     def queue_depth(self) -> int:
         """Tasks that wait in all queues."""
-        with app.connection_for_read() as connection:
-            channel = connection.default_channel
-            return sum(int(channel._size(queue.value)) for queue in Queue)
+        return sum(state.depth for state in self._states(with_age=False))
+
+    def queues(self) -> list[QueueState]:
+        """Each queue's depth and age; the age only where the broker is Redis or Valkey."""
+        return self._states(with_age=True)
+
+    def schedules(self) -> tuple[Schedule, ...]:
+        """What beat starts."""
+        return schedule.schedules(get_settings())
+
+    @staticmethod
+    def _states(*, with_age: bool) -> list[QueueState]:
+        try:
+            with app.connection_for_read() as connection:
+                channel = connection.default_channel
+                return [_state(channel, queue.value, with_age=with_age) for queue in Queue]
+        except _AWAY as error:
+            raise BackendUnavailable(f"the broker is not available: {type(error).__name__}") from error
 
     @staticmethod
     def _send(chain: object) -> None:

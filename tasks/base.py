@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from celery import Task
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
 
 from app.container import Container, container
 from app.memory.errors import BackendUnavailable
 from app.memory.models import BatchRef, Scope, SessionRef
 from tasks.celery_app import app
+from tasks.observing import ObservedTask, observed
 from tasks.queues import Queue
 
 log = structlog.get_logger(__name__)
@@ -43,7 +43,7 @@ def unpack(reference: Reference) -> BatchRef | SessionRef:
     return SessionRef(Scope(reference[0], reference[1]), reference[2])
 
 
-class StepTask(Task):  # type: ignore[misc]
+class StepTask(ObservedTask):
     """Base of all pipeline steps."""
 
     abstract = True
@@ -117,9 +117,9 @@ def segment(self: StepTask, reference: Reference, names: list[str], run_id: str 
     """
     extra = () if run_id is None else (run_id,)
     for done, name in enumerate(names):
-        structlog.contextvars.bind_contextvars(task=self.request.id, step=name)
         try:
-            result = _steps[name].function(self.engine, unpack(reference), *extra)
+            with observed(name):
+                result = _steps[name].function(self.engine, unpack(reference), *extra)
         except Exception as error:
             error.add_note(name)  # so that the failure's record says which of the steps it was
             if not isinstance(error, TRANSIENT) or self.request.retries >= MAX_RETRIES:
@@ -128,8 +128,6 @@ def segment(self: StepTask, reference: Reference, names: list[str], run_id: str 
             rest = (reference, names[done:], *extra)
             pause = min(MAX_BACKOFF_SECONDS, 0.5 * 2.0**self.request.retries) * random.uniform(0.5, 1.5)
             raise self.retry(args=rest, exc=error, countdown=pause) from error
-        finally:
-            structlog.contextvars.clear_contextvars()
         if result is None:
             raise Ignore
         reference, extra = pack(result), ()

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import celeryd_after_setup, heartbeat_sent, setup_logging, worker_process_init
+from celery.signals import (
+    celeryd_after_setup,
+    celeryd_init,
+    heartbeat_sent,
+    setup_logging,
+    worker_process_init,
+    worker_ready,
+    worker_shutdown,
+)
 from kombu import Queue as KombuQueue
 
 from app import container as composition
 from app.config import Settings, get_settings
+from app.counting import share_between_processes
 from app.logs import configure_logging
 from app.memory.errors import BackendUnavailable
 from tasks.queues import Queue
+from tasks.schedule import beat_schedule, schedules
 
 
 def configure(application: Celery, settings: Settings) -> None:
@@ -63,47 +75,14 @@ def configure(application: Celery, settings: Settings) -> None:
         task_serializer="json",
         accept_content=["json"],
         timezone="UTC",
-        beat_schedule={
-            **_topics_schedule(settings),
-            "dispatch": {
-                "task": "tasks.housekeeping.dispatch",
-                "schedule": settings.dispatch_interval_seconds,
-                # A tick that could not run in time is worthless: the next one does the same.
-                "options": {"queue": Queue.STORE.value, "expires": max(5.0, settings.dispatch_interval_seconds * 5)},
-            },
-            **maintenance_schedule(settings),
-        },
+        beat_schedule=beat_schedule(settings),
         beat_max_loop_interval=max(0.2, min(5.0, settings.dispatch_interval_seconds)),
     )
 
 
-def maintenance_schedule(settings: Settings) -> dict[str, Any]:
-    """Compaction and forgetting, as far as the settings want them; a run that comes late is as good as the next."""
-    every = {}
-    if settings.compaction_every_minutes:
-        every["compact_tenants"] = settings.compaction_every_minutes * 60
-    if settings.forgetting_enabled:
-        every["forget_tenants"] = settings.forgetting_every_minutes * 60
-    return {
-        name: {
-            "task": f"tasks.maintenance.{name}",
-            "schedule": seconds,
-            "options": {"queue": Queue.STORE.value, "expires": seconds},
-        }
-        for name, seconds in every.items()
-    }
-
-
-def _topics_schedule(settings: Settings) -> dict[str, Any]:
-    seconds = settings.topic_check_seconds
-    if not seconds or settings.topic_model_source != "bertopic":
-        return {}
-    check = {"task": "tasks.topics.check", "schedule": seconds}
-    return {"topics": {**check, "options": {"queue": Queue.STORE.value, "expires": seconds}}}
-
-
 app = Celery(
     "tasks",
+    task_cls="tasks.observing:ObservedTask",
     include=[
         "tasks.base", "tasks.steps", "tasks.housekeeping", "tasks.summaries", "tasks.topics", "tasks.maintenance",
     ],
@@ -115,6 +94,40 @@ configure(app, get_settings())
 def _logging(**_: Any) -> None:
     """Our own logging instead of Celery's."""
     configure_logging(get_settings())
+
+
+@app.on_after_finalize.connect
+def _name_jobs(sender: Celery, **_: Any) -> None:
+    """Tell the tasks that beat starts which job they are."""
+    for job in schedules(get_settings()):
+        if job.task in sender.tasks:
+            sender.tasks[job.task].job = job.name
+
+
+_metrics: list[Path] = []
+
+
+@celeryd_init.connect
+def _share_metrics(**_: Any) -> None:
+    """Before the children are forked: they write their counts there, and the main process answers for all."""
+    _metrics.append(share_between_processes())
+
+
+@worker_ready.connect
+def _serve_metrics(**_: Any) -> None:
+    """Answer `/metrics` if the settings want it."""
+    settings = get_settings()
+    if settings.worker_metrics_port:
+        from app import metrics
+
+        metrics.serve(settings.host, settings.worker_metrics_port)
+
+
+@worker_shutdown.connect
+def _forget_metrics(**_: Any) -> None:
+    """Leave no files behind."""
+    for directory in _metrics:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 _consumed: set[str] = set()

@@ -8,6 +8,6 @@ from tasks.queues import Queue
 
 
 @app.task(name="tasks.housekeeping.dispatch", queue=Queue.STORE.value, acks_late=False)
-def dispatch() -> None:
+def dispatch() -> dict[str, int]:
     """Start what is due in the outbox. Lost ticks do not matter: the next one does the same."""
-    container().dispatcher.run()
+    return {"started": container().dispatcher.run()}

@@ -7,8 +7,21 @@ from typing import Any
 from flask import Flask
 from werkzeug.routing import PathConverter
 
-from app.api import health, long_term_memory, prompt, summary_views, tasks, topics, usage, user_data, working_memory
+from app.api import (
+    health,
+    jobs,
+    long_term_memory,
+    metrics,
+    prompt,
+    summary_views,
+    tasks,
+    topics,
+    usage,
+    user_data,
+    working_memory,
+)
 from app.api.errors import register_error_handlers
+from app.api.observing import observe
 from app.api.openapi import WireApi, explorer
 from app.api.wire import OrjsonProvider
 from app.config import Settings
@@ -53,11 +66,13 @@ def build(settings: Settings) -> Flask:
     # Ids may begin or end with a slash or hold several in a row: take paths as they are.
     flask.url_map.merge_slashes = False
     flask.url_map.converters["path"] = AnyPath
+    observe(flask, settings)
     register_error_handlers(flask)
     api = WireApi(flask)
-    modules = (health, working_memory, long_term_memory, prompt, summary_views, topics, tasks, usage, user_data)
+    modules = (health, working_memory, long_term_memory, prompt, summary_views, topics, tasks, usage, user_data, jobs)
     for module in modules:
         api.register_blueprint(module.bp)
+    flask.register_blueprint(metrics.bp)
     flask.register_blueprint(explorer())
     flask.wsgi_app = OneSlashForm(flask.wsgi_app)  # type: ignore[method-assign]
     return flask

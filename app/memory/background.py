@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from app.memory.models import BatchRef, SessionRef
 from app.memory.topics.values import Corpus
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """How many tasks wait in a queue, and since when the oldest of them does (0 when none, or not known)."""
+
+    name: str
+    depth: int
+    oldest_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A background job: what starts it, how often, and the setting that switches it off."""
+
+    name: str
+    task: str
+    every_seconds: float
+    enabled: bool
+    switch: str
+    purpose: str
 
 
 class Background(Protocol):
@@ -21,6 +44,14 @@ class Background(Protocol):
 
     def queue_depth(self) -> int:
         """Tasks that wait in all queues."""
+        ...
+
+    def queues(self) -> Sequence[QueueState]:
+        """Each queue's state."""
+        ...
+
+    def schedules(self) -> Sequence[Schedule]:
+        """What runs by the clock."""
         ...
 
     def run_view(self, view_id: str, task_id: str | None) -> None:

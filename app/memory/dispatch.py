@@ -6,6 +6,7 @@ import time
 
 import structlog
 
+from app import correlation
 from app.config import Settings
 from app.memory.background import Background
 from app.memory.identity import new_id
@@ -51,10 +52,11 @@ class Dispatcher:
                 max_tries=self._settings.task_max_attempts,
             )
             for ref in claimed:
-                if isinstance(ref, SessionRef):
-                    self._background.promote(ref, new_id())
-                else:
-                    self._background.process(ref)
+                with correlation.resumed(self._outbox.origin(ref)):
+                    if isinstance(ref, SessionRef):
+                        self._background.promote(ref, new_id())
+                    else:
+                        self._background.process(ref)
             self._outbox.settle(namespace)
             started += len(claimed)
             if given_up:

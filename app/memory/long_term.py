@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.config import Settings
+from app.counting import count
 from app.memory.background import Background
 from app.memory.consolidation import Consolidation
 from app.memory.context import SessionContext, in_order_of_arrival
@@ -82,6 +83,8 @@ class LongTermMemory:
         vectors = self._context.embed(complete)
         results = self._consolidation.store(complete, vectors, deduplicate=deduplicate, actor="client")
         self._context.settle(complete)
+        for outcome in results:
+            count("MEMORIES", outcome=outcome.status)
         rows = [row for row, outcome in enumerate(results) if outcome.status != "same"]
         # What was merged is enriched under the id that it has now.
         self._enrich_later([replace(complete[row], id=results[row].memory_id) for row in rows], vectors[rows])

@@ -16,6 +16,7 @@ import numpy as np
 import structlog
 
 from app.config import Settings
+from app.counting import count
 from app.memory.consolidation import Consolidation
 from app.memory.context import SessionContext
 from app.memory.dedup.plan import put_change
@@ -310,6 +311,9 @@ class Promotion:
                 details = {**batch.counts, "step": "done", "memories_done": len(batch.records)}
                 self._tasks.advance(batch.task_id, "success", utc_now(), details=details)
         self._batches.delete(batch.ref)
+        for outcome, number in batch.counts.items():
+            if number:
+                count("MEMORIES", number, outcome=outcome)
         log.info("batch finished", batch=batch.ref.batch_id, **batch.counts)
 
     def _acknowledge_session(

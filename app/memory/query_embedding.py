@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from app.counting import count
 from app.providers.interfaces import Embedder
 
 
@@ -40,8 +41,11 @@ class QueryEmbedder:
             vector = self._recent.get(text)
             if vector is not None:
                 self._recent.move_to_end(text)
-                return vector
+        if vector is not None:
+            count("QUERY_EMBEDDINGS", source="process")
+            return vector
         vector = self._shared.get(text) if self._shared else None
+        count("QUERY_EMBEDDINGS", source="model" if vector is None else "redis")
         if vector is None:
             vector = self._embedder.embed([text])[0]
             if self._shared:

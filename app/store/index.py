@@ -6,6 +6,7 @@ beside the old and swap. Tags hold encoded values (`keys.encode`) and are case-s
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import redis
@@ -105,6 +106,51 @@ def exists(client: RedisClient, alias: str) -> bool:
     except redis.ResponseError:
         return False
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class IndexInfo:
+    """What the search module says about an index; `dimensions` is None when it has no vectors."""
+
+    name: str
+    documents: int
+    fields: tuple[str, ...]
+    dimensions: int | None
+    indexing: bool
+    share: float
+    failures: int
+    bytes_used: int
+
+
+def describe(client: RedisClient, alias: str) -> IndexInfo | None:
+    """The index behind an alias (or of that name); None if there is none."""
+    try:
+        info = _pairs(client.execute_command("FT.INFO", alias))
+    except redis.ResponseError:
+        return None
+    attributes = [_pairs(row) for row in info["attributes"]]
+    dimensions = [int(row["dim"]) for row in attributes if "dim" in row]
+    return IndexInfo(
+        name=_str(info["index_name"]),
+        documents=int(info["num_docs"]),
+        fields=tuple(_str(row["identifier"]) for row in attributes),
+        dimensions=dimensions[0] if dimensions else None,
+        indexing=bool(int(float(info["indexing"]))),
+        share=float(info["percent_indexed"]),
+        failures=int(info["hash_indexing_failures"]),
+        bytes_used=int(float(info.get("total_index_memory_sz_mb", 0)) * 2**20),
+    )
+
+
+def _pairs(reply: list[Any]) -> dict[str, Any]:
+    """Names and values of a flat reply; flags without a value, which come last, are left out."""
+    return {
+        _str(name): value for name, value in zip(reply[::2], reply[1::2], strict=False) if not isinstance(name, list)
+    }
+
+
+def _str(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def parse_search(reply: list[Any]) -> tuple[int, list[tuple[bytes, dict[bytes, bytes]]]]:

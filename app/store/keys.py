@@ -8,6 +8,7 @@ of one tenant live in one cluster slot.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from functools import lru_cache
 
@@ -139,6 +140,12 @@ def outbox_state(namespace: str | None) -> str:
 def dead_letters(namespace: str | None) -> str:
     """Hash of work given up after its attempts: member → JSON of the reason; replayable."""
     return f"dead:{{{encode(namespace)}}}"
+
+
+def origin(namespace: str | None, member: str) -> str:
+    """String: the request that last made this member of the outbox wait. It names nobody."""
+    digest = hashlib.blake2b(member.encode(), digest_size=12).hexdigest()
+    return f"origin:{{{encode(namespace)}}}:{digest}"
 
 
 def session_member(ref: SessionRef) -> str:

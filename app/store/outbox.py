@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from app import correlation
 from app.memory.errors import BackendUnavailable
 from app.memory.models import BatchRef, Scope, SessionRef
 from app.store import codec, index, keys
@@ -25,6 +27,16 @@ class OutboxStats:
     total: int
     dead: int
     oldest_due_seconds: float
+
+
+# Longer than a session waits for its quiet time; a trace that is older is of no use.
+ORIGIN_SECONDS = 3600
+
+
+def remember_origin(pipeline: Any, namespace: str | None, member: str) -> None:
+    """Note, as part of a round trip, for which request the member waits: its promotion will log the same id."""
+    if headers := correlation.dumps():
+        pipeline.set(keys.origin(namespace, member), headers, ex=ORIGIN_SECONDS)
 
 
 @store_errors
@@ -73,6 +85,7 @@ class Outbox:
         with self._client.pipeline(transaction=False) as pipeline:
             pipeline.sadd(keys.NAMESPACES, keys.encode(ref.namespace))
             pipeline.zadd(keys.outbox(ref.namespace), {keys.batch_member(ref.batch_id): due})
+            remember_origin(pipeline, ref.namespace, keys.batch_member(ref.batch_id))
             pipeline.zadd(keys.DUE_TENANTS, {keys.encode(ref.namespace): due}, lt=True)
             pipeline.execute()
 
@@ -83,6 +96,11 @@ class Outbox:
             pipeline.zrem(keys.outbox(ref.namespace), member)
             pipeline.hdel(keys.outbox_state(ref.namespace), f"tries:{member}", f"first:{member}")
             pipeline.execute()
+
+    def origin(self, ref: SessionRef | BatchRef) -> dict[str, str]:
+        """The request that this work is for, as headers; empty when it is not known (any more)."""
+        namespace, member = _name(ref)
+        return correlation.loads(self._client.get(keys.origin(namespace, member)))
 
     def retry_at(self, ref: SessionRef | BatchRef, due: float) -> None:
         """Make failed work due again at a time (Unix seconds); the try counts."""

@@ -26,6 +26,7 @@ from app.memory.errors import InvalidRequest, PreconditionFailed
 from app.memory.models import Memory, Message, PendingItem, Scope, Session, SessionRef
 from app.store import codec, index, keys
 from app.store.client import RedisClient, store_errors
+from app.store.outbox import remember_origin
 from app.store.scripts import script
 
 TASK_TTL_SECONDS = 7 * 86_400
@@ -113,6 +114,7 @@ class SessionRepository:
         new_namespace = ref.scope.namespace not in self._known_namespaces
         if new_namespace:
             pipeline.sadd(keys.NAMESPACES, keys.encode(ref.scope.namespace))
+        remember_origin(pipeline, ref.scope.namespace, keys.session_member(ref))
         self._put(
             keys=[
                 keys.session(ref),

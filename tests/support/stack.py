@@ -80,6 +80,7 @@ class Stack(Server):
         self.directory = Path(tempfile.mkdtemp(prefix="agent-memory-stack-"))
         self.redis = EmbeddedRedis(self.directory)
         self.port = free_port()
+        self.metrics_port = free_port()
         super().__init__(f"http://127.0.0.1:{self.port}")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
         self.environment = {
@@ -88,6 +89,7 @@ class Stack(Server):
             "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
             "DATA_DIR": str(self.directory),
             "PORT": str(self.port),
+            "WORKER_METRICS_PORT": str(self.metrics_port),
             **settings,
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}

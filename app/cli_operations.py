@@ -1,0 +1,125 @@
+"""Commands for operators: doctor, jobs, outbox."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+
+import click
+
+from app.config import get_settings
+from app.container import Container, container
+from app.memory.errors import MemoryPlatformError
+
+_COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+class Checked(click.Command):
+    """A command whose engine errors are messages, not tracebacks."""
+
+    def invoke(self, context: click.Context) -> None:
+        """Run it."""
+        if not get_settings().redis_url:
+            raise click.ClickException("REDIS_URL is not set; say which deployment (`agent-memory up` prints its URL)")
+        try:
+            super().invoke(context)
+        except MemoryPlatformError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.command(cls=Checked)
+@click.option("--json", "as_json", is_flag=True, help="One JSON array instead of lines.")
+def doctor(as_json: bool) -> None:
+    """Check settings, Redis, queues, models, clocks, indexes and backlog. Exit code 0: fine, 1: fail, 2: warnings."""
+    from app import doctor as checks
+
+    findings = []
+    for finding in checks.examine(container()):
+        findings.append(finding)
+        if not as_json:
+            level = click.style(f"{finding.level:4}", fg=_COLOURS[finding.level])
+            advice = f" → {finding.advice}" if finding.advice else ""
+            click.echo(f"{level} {finding.subject:12} {finding.said}{advice}")
+    if as_json:
+        click.echo(json.dumps(checks.as_json(findings), indent=2))
+    raise SystemExit({"ok": 0, "warn": 2, "fail": 1}[checks.worst(findings)])
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def jobs(context: click.Context) -> None:
+    """List the background jobs: switch, schedule, last run and what it did (also: pause, resume)."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_jobs)
+
+
+@jobs.command("list", cls=Checked)
+def list_jobs() -> None:
+    """List the background jobs."""
+    for job in container().jobs.list():
+        state = "paused" if job.paused else "on" if job.schedule.enabled else "off"
+        ran = "never"
+        if job.last:
+            at = datetime.fromtimestamp(job.last.started, UTC).strftime("%Y-%m-%d %H:%M:%S")
+            ran = f"{at} UTC, {job.last.seconds:.2f} s, {job.last.error or json.dumps(job.last.effect)}"
+        every = f"every {job.schedule.every_seconds:g} s"
+        click.echo(f"{job.schedule.name:20} {state:7} {every:14} {ran}  ({job.schedule.switch})")
+
+
+@jobs.command(cls=Checked)
+@click.argument("name")
+def pause(name: str) -> None:
+    """Let a job do nothing until it is resumed."""
+    container().jobs.pause(name, True)
+
+
+@jobs.command(cls=Checked)
+@click.argument("name")
+def resume(name: str) -> None:
+    """Let a paused job run again."""
+    container().jobs.pause(name, False)
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def outbox(context: click.Context) -> None:
+    """Show the work that is not finished (also: dead, replay)."""
+    if context.invoked_subcommand is None:
+        context.invoke(status)
+
+
+@outbox.command(cls=Checked)
+def status() -> None:
+    """How much work waits."""
+    stats = container().outbox.stats(container().outbox.namespaces(), time.time())
+    click.echo(f"unfinished {stats.total}  due {stats.due}  oldest due {stats.oldest_due_seconds:.0f} s")
+    click.echo(f"given up   {stats.dead}")
+
+
+_namespace = click.option("-n", "--namespace", help="One tenant; without it, all.")
+
+
+@outbox.command(cls=Checked)
+@_namespace
+def dead(namespace: str | None) -> None:
+    """List the work that was given up, one JSON object a line."""
+    from app.api.jobs import DeadLetterSchema
+
+    engine = container()
+    for tenant in _tenants(engine, namespace):
+        for found in engine.outbox.dead_letters(tenant):
+            click.echo(json.dumps(DeadLetterSchema().dump(found)))
+
+
+@outbox.command(cls=Checked)
+@_namespace
+def replay(namespace: str | None) -> None:
+    """Make the work that was given up due again."""
+    engine = container()
+    count = sum(engine.outbox.replay(tenant, time.time()) for tenant in _tenants(engine, namespace))
+    click.echo(f"{count} made due again")
+
+
+def _tenants(engine: Container, namespace: str | None) -> list[str | None]:
+    return [namespace] if namespace is not None else engine.outbox.namespaces()

@@ -1,0 +1,68 @@
+"""What runs by the clock: the one list from which beat's schedule, `/v1/jobs` and `agent-memory jobs` are made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.config import Settings
+from app.memory.background import Schedule
+from tasks.queues import Queue
+
+# A job whose ticks come faster than it runs must not fill the queue: ticks that could not run in time are dropped.
+_MIN_EXPIRY_SECONDS = 5.0
+_MISSED_TICKS = 5
+
+
+def schedules(settings: Settings) -> tuple[Schedule, ...]:
+    """All jobs, also those that are switched off."""
+    return (
+        Schedule(
+            name="dispatch",
+            task="tasks.housekeeping.dispatch",
+            every_seconds=settings.dispatch_interval_seconds,
+            enabled=True,
+            switch="DISPATCH_INTERVAL_SECONDS",
+            purpose="Starts what is due in the outbox, and again what was lost",
+        ),
+        Schedule(
+            name="compact_tenants",
+            task="tasks.maintenance.compact_tenants",
+            every_seconds=settings.compaction_every_minutes * 60,
+            enabled=settings.compaction_every_minutes > 0,
+            switch="COMPACTION_EVERY_MINUTES",
+            purpose="Starts the compaction of tenants that have something to look at",
+        ),
+        Schedule(
+            name="forget_tenants",
+            task="tasks.maintenance.forget_tenants",
+            every_seconds=settings.forgetting_every_minutes * 60,
+            enabled=settings.forgetting_enabled,
+            switch="FORGETTING_ENABLED",
+            purpose="Applies the forgetting policy to each tenant's oldest memories",
+        ),
+        Schedule(
+            name="topics",
+            task="tasks.topics.check",
+            every_seconds=settings.topic_check_seconds,
+            enabled=settings.topic_check_seconds > 0 and settings.topic_model_source == "bertopic",
+            switch="TOPIC_CHECK_SECONDS",
+            purpose="Starts the refits of topics that are due",
+        ),
+    )
+
+
+def beat_schedule(settings: Settings) -> dict[str, Any]:
+    """Beat's entries, for the jobs that are switched on."""
+    return {
+        job.name: {
+            "task": job.task,
+            "schedule": job.every_seconds,
+            "options": {"queue": Queue.STORE.value, "expires": _expiry(job)},
+        }
+        for job in schedules(settings)
+        if job.enabled
+    }
+
+
+def _expiry(job: Schedule) -> float:
+    return max(_MIN_EXPIRY_SECONDS, job.every_seconds * (_MISSED_TICKS if job.every_seconds < 60 else 1))
