@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import time
 
 import pytest
@@ -13,7 +14,7 @@ from app.memory.models import Scope, SessionRef
 from app.store import keys
 from app.store.outbox import Outbox
 from tests.support.builders import a_memory, a_session, unique
-from tests.support.stack import Stack
+from tests.support.stack import BIN, ROOT, Stack
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.integration
@@ -85,8 +86,8 @@ def test_metrics_of_a_worker_tell_the_steps_of_all_its_children(own, api, namesp
     def seen() -> dict[str, float]:
         text = own.http.get(f"http://127.0.0.1:{own.metrics_port}/metrics").text
         found = samples(text)
-        assert found['agent_memory_step_seconds_count{step="index"}'] >= 1
-        assert found['agent_memory_tasks_total{outcome="done",task="tasks.housekeeping.dispatch"}'] >= 1
+        assert found.get('agent_memory_step_seconds_count{step="index"}', 0) >= 1
+        assert found.get('agent_memory_tasks_total{outcome="done",task="tasks.housekeeping.dispatch"}', 0) >= 1
         return found
 
     found = wait_until(seen, 10, "the steps are counted")
@@ -149,3 +150,48 @@ def test_dead_letters_are_listed_and_replayed(own, api, namespace):
     api.wait_until_promoted(session.session_id, **session.scope)
     assert own.http.get("/v1/dead-letters", params=query).json() == []
     assert client.exists(keys.dead_letters(namespace)) == 0
+
+
+def cli(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(BIN / "agent-memory"), *arguments], env=stack.environment, cwd=ROOT, capture_output=True, text=True
+    )
+
+
+def test_the_doctor_finds_a_healthy_stack_healthy_and_an_ill_one_ill(own):
+    told = cli(own, "doctor", "--json")
+    findings = json.loads(told.stdout)
+    assert not [f for f in findings if f["level"] == "fail"], findings
+    assert told.returncode in (0, 2)
+    subjects = {f["subject"] for f in findings}
+    assert {"settings", "redis", "search", "persistence", "memory", "clock", "migrations", "indexes", "outbox", "jobs",
+            "workers", "broker", "models"} <= subjects  # fmt: skip
+    client = redis.Redis.from_url(own.environment["REDIS_URL"])
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        ill = cli(own, "doctor")
+    finally:
+        client.config_set("maxmemory-policy", "noeviction")
+    assert ill.returncode == 1
+    line = next(line for line in ill.stdout.splitlines() if line.startswith("fail"))
+    assert "allkeys-lru" in line
+    assert "→ set noeviction" in line
+
+
+def test_the_doctor_says_why_when_redis_is_away(own):
+    told = subprocess.run(
+        [str(BIN / "agent-memory"), "doctor"],
+        env={**own.environment, "REDIS_URL": "redis://127.0.0.1:1/0"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 1
+    assert "does not answer" in told.stdout
+    assert "Traceback" not in told.stderr
+
+
+def test_jobs_and_outbox_on_the_command_line(own):
+    assert "dispatch" in cli(own, "jobs").stdout
+    assert cli(own, "jobs", "pause", "none-such").returncode == 1
+    assert "given up" in cli(own, "outbox").stdout
