@@ -96,12 +96,13 @@ def _store(settings: Settings):  # type: ignore[no-untyped-def]
 
 
 @migrate.command("up")
-def migrate_up() -> None:
+@click.option("--dry-run", is_flag=True, help="Only say what would be run.")
+def migrate_up(dry_run: bool = False) -> None:
     """Run the migrations that have not been run."""
     from migrations import runner
 
-    count = runner.up(_store(get_settings()), get_settings(), click.echo)
-    click.echo(f"{count} migration(s) run" if count else "nothing to do")
+    count = runner.up(_store(get_settings()), get_settings(), click.echo, dry_run=dry_run)
+    click.echo(f"{count} migration(s) {'to run' if dry_run else 'run'}" if count else "nothing to do")
 
 
 @migrate.command("down")
@@ -168,6 +169,25 @@ def erase_user(namespace: str | None, user_id: str) -> None:
     _store(get_settings())
     receipt = container().erasure.erase(Scope(namespace, user_id))
     click.echo(codec.dumps({name: getattr(receipt, name) for name in Receipt.__slots__}).decode())
+
+
+@main.command()
+@click.option("--rollback", is_flag=True, help="Back to the indexes before the last reindex, at once.")
+@click.option("--drop-old", is_flag=True, help="Drop the indexes that are not in use any more.")
+def reindex(rollback: bool, drop_old: bool) -> None:
+    """Build the search indexes anew beside the old ones and switch to them; no request fails meanwhile."""
+    from migrations import reindex as building
+
+    client = _store(get_settings())
+    try:
+        if rollback:
+            building.rollback(client, click.echo)
+        elif drop_old:
+            click.echo(f"{building.drop_old(client, click.echo)} index(es) dropped")
+        else:
+            building.reindex(client, get_settings(), click.echo)
+    except MemoryPlatformError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @main.command("settings")

@@ -167,7 +167,7 @@ def _indexes(engine: Container) -> Iterator[Finding]:
             yield Finding("fail", "indexes", f"{alias} lacks {', '.join(missing)}", "agent-memory reindex")
         elif info.dimensions not in (None, settings.embedding_dimensions):
             said = f"{alias} has {info.dimensions} dimensions, EMBEDDING_DIMENSIONS is {settings.embedding_dimensions}"
-            yield Finding("fail", "indexes", said, "agent-memory reindex embeds anew")
+            yield Finding("fail", "indexes", said, "another model needs another store")
         elif info.failures:
             yield Finding("warn", "indexes", f"{alias}: {info.failures} records could not be indexed", "see FT.INFO")
         elif info.indexing:

@@ -17,5 +17,6 @@ def up(client: RedisClient, settings: Settings) -> None:
 
 def down(client: RedisClient, settings: Settings) -> None:
     """Drop the indexes; the hashes stay."""
-    for name in (f"{index.MEMORIES}-v1", f"{index.SESSIONS}-v1"):
-        client.execute_command("FT.DROPINDEX", name)
+    for name in client.execute_command("FT._LIST"):
+        if name.decode().startswith((f"{index.MEMORIES}-v", f"{index.SESSIONS}-v")):
+            client.execute_command("FT.DROPINDEX", name)

@@ -5,19 +5,16 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 
 import migrations
 from app.config import Settings
-from app.memory.errors import BackendUnavailable
 from app.store.client import RedisClient
+from migrations.lock import exclusive
 
 APPLIED = "migrations"
-LOCK = "migrations:lock"
-LOCK_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +24,11 @@ class Step:
     number: int
     name: str
     module: ModuleType
+
+    @property
+    def purpose(self) -> str:
+        """The first line of what its module says about it."""
+        return (self.module.__doc__ or "").strip().partition("\n")[0]
 
 
 def steps() -> list[Step]:
@@ -40,34 +42,31 @@ def applied(client: RedisClient) -> dict[int, float]:
     return {int(k): float(v) for k, v in client.hgetall(APPLIED).items()}
 
 
-@contextmanager
-def _lock(client: RedisClient) -> Iterator[None]:
-    deadline = time.monotonic() + LOCK_SECONDS
-    while not client.set(LOCK, "1", nx=True, ex=LOCK_SECONDS):
-        if time.monotonic() > deadline:
-            raise BackendUnavailable(f"another migration runs for more than {LOCK_SECONDS} s; delete key {LOCK} if not")
-        time.sleep(0.2)
-    try:
-        yield
-    finally:
-        client.delete(LOCK)
+def up(client: RedisClient, settings: Settings, say: Callable[[str], None] = print, *, dry_run: bool = False) -> int:
+    """Run what has not been run (or only say what that is); how many that was."""
+    if dry_run:
+        return _run(client, settings, say, dry_run=True)
+    with exclusive(client):
+        return _run(client, settings, say, dry_run=False)
 
 
-def up(client: RedisClient, settings: Settings, say: Callable[[str], None] = print) -> int:
-    """Run what has not been run; how many that was."""
-    with _lock(client):
-        done = applied(client)
-        todo = [step for step in steps() if step.number not in done]
-        for step in todo:
-            say(f"migration {step.number} {step.name}")
-            step.module.up(client, settings)
-            client.hset(APPLIED, str(step.number), repr(time.time()))
+def _run(client: RedisClient, settings: Settings, say: Callable[[str], None], *, dry_run: bool) -> int:
+    done = applied(client)
+    todo = [step for step in steps() if step.number not in done]
+    for place, step in enumerate(todo, start=1):
+        say(f"[{place}/{len(todo)}] migration {step.number} {step.name}: {step.purpose}")
+        if dry_run:
+            continue
+        started = time.monotonic()
+        step.module.up(client, settings)
+        client.hset(APPLIED, str(step.number), repr(time.time()))
+        say(f"      done in {time.monotonic() - started:.1f} s")
     return len(todo)
 
 
 def down(client: RedisClient, settings: Settings, say: Callable[[str], None] = print) -> int:
     """Undo the newest migration; 0 if there is none."""
-    with _lock(client):
+    with exclusive(client):
         done = applied(client)
         for step in reversed(steps()):
             if step.number in done:
