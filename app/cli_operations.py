@@ -121,5 +121,37 @@ def replay(namespace: str | None) -> None:
     click.echo(f"{count} made due again")
 
 
+@click.command("import-ams")
+@click.option("--source-url", required=True, help="Redis of the Redis Agent Memory Server; it is only read.")
+@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="This platform.")
+@click.option("--token", envvar="AGENT_MEMORY_TOKEN", help="Bearer token for this platform.")
+@click.option("--session-prefix", default="working_memory:", show_default=True)
+@click.option("--memory-prefix", default="memory_idx:", show_default=True)
+@click.option("--dry-run", is_flag=True, help="Only count what is there.")
+def import_ams(
+    source_url: str, url: str, token: str | None, session_prefix: str, memory_prefix: str, dry_run: bool
+) -> None:
+    """Import sessions and memories from the Redis of a Redis Agent Memory Server."""
+    import httpx2
+    import redis
+
+    from app.ams_import import Importer
+
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    source = redis.Redis.from_url(source_url, protocol=2, socket_timeout=30)
+    try:
+        with httpx2.Client(base_url=url, headers=headers, timeout=120) as http:
+            importer = Importer(
+                source, http, session_prefix=session_prefix, memory_prefix=memory_prefix, say=click.echo
+            )
+            report = importer.run(dry_run=dry_run)
+    except (httpx2.HTTPError, redis.RedisError) as error:
+        raise click.ClickException(f"{type(error).__name__}: {error}; run it again, nothing is stored twice") from error
+    click.echo(f"{report.memories} memories, {report.sessions} sessions {'found' if dry_run else 'imported'}")
+    for key, why in report.refused:
+        click.echo(f"refused {key}: {why}", err=True)
+    raise SystemExit(1 if report.refused else 0)
+
+
 def _tenants(engine: Container, namespace: str | None) -> list[str | None]:
     return [namespace] if namespace is not None else engine.outbox.namespaces()

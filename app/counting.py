@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -23,6 +24,9 @@ def share_between_processes() -> Path:
             shutil.rmtree(old, ignore_errors=True)
     directory = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
     os.environ[VARIABLE] = str(directory)
+    if loaded := sys.modules.get("prometheus_client.values"):
+        # Celery's command line loads Flower, and with it Prometheus, before it loads us.
+        loaded.ValueClass = loaded.get_value_class()  # type: ignore[attr-defined]
     return directory
 
 

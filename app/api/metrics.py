@@ -59,7 +59,9 @@ class SharedState:
 
     def _queues(self) -> Iterator[Any]:
         depth = GaugeMetricFamily("agent_memory_queue_depth", "Tasks that wait", labels=["queue"])
-        age = GaugeMetricFamily("agent_memory_queue_oldest_seconds", "Age of the task that waits longest", ["queue"])
+        age = GaugeMetricFamily(
+            "agent_memory_queue_oldest_seconds", "Age of the task that waits longest", labels=["queue"]
+        )
         for queue in self._parts.background.queues():
             depth.add_metric([queue.name], queue.depth)
             age.add_metric([queue.name], queue.oldest_seconds)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from app.counting import count
+from app.memory.errors import BackendUnavailable
 from app.providers.interfaces import Embedder
 
 
@@ -49,7 +51,9 @@ class QueryEmbedder:
         if vector is None:
             vector = self._embedder.embed([text])[0]
             if self._shared:
-                self._shared.set(text, vector)
+                # A Redis that is full can still be searched: it is only not remembered for others.
+                with suppress(BackendUnavailable):
+                    self._shared.set(text, vector)
         with self._lock:
             self._recent[text] = vector
             while len(self._recent) > self._size:

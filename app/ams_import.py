@@ -1,0 +1,165 @@
+"""Import the sessions and memories of a Redis Agent Memory Server: its Redis is only read, the platform is asked as
+any client asks it, so that every rule about what may be stored holds, and running it twice changes nothing.
+
+Where that server keeps its data (wire contract, sections 2.3 and 9; prefixes are its own settings):
+
+* `working_memory:[namespace:][user:]session` - the session as JSON (RedisJSON, or a string in older versions). The
+  parts of the key are ambiguous; the document says who it belongs to.
+* `memory_idx:<id>` - one hash per memory; lists are joined with commas (older: `|`), times are Unix seconds.
+
+Not imported: tokens (it keeps only salted hashes of them, nobody can turn them into ours), vectors (they
+belong to its embedding model; texts are embedded anew) and summary views (make them again by the API).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import httpx2
+import redis
+
+SESSION_PREFIX = "working_memory:"
+MEMORY_PREFIX = "memory_idx:"
+BATCH = 20
+# As the field is called there → as the wire calls it; what is not named here keeps its name.
+_RENAMED = {"id_": "id"}
+_LISTS = ("topics", "entities", "extracted_from")
+_TIMES = ("created_at", "last_accessed", "updated_at", "event_date", "persisted_at")
+_OBJECTS = ("extraction_strategy_config", "metadata")
+_TEXTS = (
+    "text", "session_id", "user_id", "namespace", "memory_type", "memory_hash", "extraction_strategy",
+    "discrete_memory_extracted",
+)  # fmt: skip
+
+
+@dataclass
+class Report:
+    """What became of what was found; `refused` tells the key and why."""
+
+    sessions: int = 0
+    memories: int = 0
+    refused: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Importer:
+    """Reads one Redis, writes to one platform."""
+
+    def __init__(
+        self,
+        source: redis.Redis,
+        http: httpx2.Client,
+        *,
+        session_prefix: str = SESSION_PREFIX,
+        memory_prefix: str = MEMORY_PREFIX,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self._source: Any = source
+        self._http = http
+        self._session_prefix = session_prefix
+        self._memory_prefix = memory_prefix
+        self._say = say
+        self.report = Report()
+
+    def run(self, *, dry_run: bool = False) -> Report:
+        """Import everything (or only count it)."""
+        batch: list[tuple[str, dict[str, Any]]] = []
+        for key in self._keys(self._memory_prefix, "hash"):
+            batch.append((key, memory_to_wire(self._source.hgetall(key))))
+            if len(batch) == BATCH:
+                self._create(batch, dry_run)
+                batch = []
+        self._create(batch, dry_run)
+        for key in self._keys(self._session_prefix, "ReJSON-RL", "string"):
+            self._put(key, dry_run)
+        return self.report
+
+    def _keys(self, prefix: str, *kinds: str) -> Iterator[str]:
+        for raw in self._source.scan_iter(match=f"{_literal(prefix)}*", count=500):
+            if self._source.type(raw).decode() in kinds:
+                yield raw.decode("utf-8", "surrogateescape")
+
+    def _create(self, batch: list[tuple[str, dict[str, Any]]], dry_run: bool) -> None:
+        if not batch:
+            return
+        if not dry_run:
+            body = {"memories": [memory for _key, memory in batch], "deduplicate": False}
+            answer = self._http.post("/v1/long-term-memory/", json=body)
+            if answer.status_code == 422 and len(batch) > 1:
+                for one in batch:  # to find which of them it is
+                    self._create([one], dry_run)
+                return
+            if not self._accepted(batch[0][0], answer):
+                return
+        self.report.memories += len(batch)
+        if self.report.memories % 1000 < len(batch):
+            self._say(f"{self.report.memories} memories")
+
+    def _put(self, key: str, dry_run: bool) -> None:
+        document = self._document(key)
+        if document is None or not document.get("session_id"):
+            self.report.refused.append((key, "is no session document"))
+            return
+        remaining = self._source.ttl(key)
+        document["ttl_seconds"] = remaining if remaining > 0 else None
+        if not dry_run:
+            answer = self._http.put(f"/v1/working-memory/{quote(document['session_id'], safe='')}", json=document)
+            if not self._accepted(key, answer):
+                return
+        self.report.sessions += 1
+        if self.report.sessions % 1000 == 0:
+            self._say(f"{self.report.sessions} sessions")
+
+    def _document(self, key: str) -> dict[str, Any] | None:
+        raw = (
+            self._source.get(key)
+            if self._source.type(key) == b"string"
+            else self._source.execute_command("JSON.GET", key)
+        )
+        try:
+            found = json.loads(raw)
+        except (TypeError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def _accepted(self, key: str, answer: httpx2.Response) -> bool:
+        if answer.status_code in (400, 409, 422):
+            self.report.refused.append((key, f"{answer.status_code} {answer.text[:300]}"))
+            return False
+        answer.raise_for_status()
+        return True
+
+
+def memory_to_wire(stored: dict[bytes, bytes]) -> dict[str, Any]:
+    """A memory as that server keeps it in a hash → as clients send it."""
+    found = {_text(name): value for name, value in stored.items() if name not in (b"vector", b"embedding")}
+    found = {_RENAMED.get(name, name): value for name, value in found.items()}
+    memory: dict[str, Any] = {"id": _text(found.get("id", b""))}
+    for name in _TEXTS:
+        if value := _text(found.get(name, b"")):
+            memory[name] = value
+    for name in _LISTS:
+        joined = _text(found.get(name, b""))
+        memory[name] = [part for part in joined.replace("|", ",").split(",") if part]
+    for name in _TIMES:
+        # "0" is how it writes "no time".
+        if (value := _text(found.get(name, b""))) and value != "0":
+            memory[name] = float(value) if value.replace(".", "", 1).isdigit() else value
+    for name in _OBJECTS:
+        if value := _text(found.get(name, b"")):
+            memory[name] = json.loads(value)
+    memory["access_count"] = int(float(found.get("access_count") or 0))
+    memory["pinned"] = _text(found.get("pinned", b"0")) in ("1", "true", "True")
+    return memory
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _literal(pattern: str) -> str:
+    """A prefix in a SCAN pattern, its special characters escaped."""
+    return "".join(f"\\{c}" if c in "*?[]\\^" else c for c in pattern)
