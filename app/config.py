@@ -169,6 +169,16 @@ class Settings(BaseSettings):
     rerank_candidates: int = Field(50, ge=1, le=150, description="How many of the first hits are reranked.")
     rerank_timeout_seconds: float = Field(5.0, gt=0, description="Time-out of the rerank endpoint.")
 
+    # Events
+    events_max_entries: int = Field(
+        0, ge=0, description="Events kept in each user's Redis stream; 0: none, unless `WEBHOOK_URL` is set."
+    )
+    webhook_url: OptionalStr = Field(None, description="Endpoint that gets the events, signed.")
+    webhook_secret: OptionalStr = Field(None, description="Key of the webhook's HMAC-SHA256; needed with the URL.")
+    webhook_timeout_seconds: float = Field(5.0, gt=0, description="Time-out of one webhook call.")
+    webhook_max_attempts: int = Field(12, ge=1, description="Tries of one delivery, pauses doubling up to 10 minutes.")
+    webhook_interval_seconds: float = Field(2.0, gt=0, description="How often waiting events are looked for.")
+
     # Models
     embedding_backend: Literal["onnx", "sentence-transformers", "openai"] = Field(
         "onnx", description="How texts are embedded."
@@ -199,6 +209,11 @@ class Settings(BaseSettings):
     )
     min_optimized_query_length: int = Field(2, ge=1, description="A shorter rewritten query is not used.")
     llm_usage_days: int = Field(90, ge=1, description="Days for which the counters of model calls are kept.")
+
+    @property
+    def events_kept(self) -> int:
+        """Entries of each user's stream of events; 0: none are written."""
+        return self.events_max_entries or (10_000 if self.webhook_url else 0)
 
     @property
     def llm_base_url(self) -> str | None:

@@ -17,6 +17,7 @@ from app.memory.context import SessionContext
 from app.memory.dispatch import Dispatcher
 from app.memory.entity_enrichment import EntityEnrichment
 from app.memory.erasure import Erasure
+from app.memory.events import EventDelivery
 from app.memory.extraction.base import ExtractionStrategy, Extractor
 from app.memory.extraction.distiller import Distiller
 from app.memory.extraction.registry import load_strategies
@@ -42,6 +43,7 @@ from app.store.batches import BatchRepository, TaskRepository
 from app.store.changes import ChangeRepository, Limits
 from app.store.client import RedisClient, connect
 from app.store.compaction import CompactionRepository
+from app.store.events import EventRepository
 from app.store.facets import FacetRepository
 from app.store.jobs import JobRepository
 from app.store.model_gate import GateLimits, ModelGate
@@ -95,6 +97,7 @@ class Container:
                 log=settings.change_log_max_entries,
                 deleted_seconds=int(settings.deleted_retention_days * 86_400),
             ),
+            self.events,
         )
 
     @cached_property
@@ -115,12 +118,17 @@ class Container:
     @cached_property
     def outbox(self) -> Outbox:
         """Unfinished work."""
-        return Outbox(self.redis)
+        return Outbox(self.redis, self.events)
 
     @cached_property
     def usage(self) -> UsageRepository:
         """Counters of model calls."""
         return UsageRepository(self.redis, keep_days=self.settings.llm_usage_days)
+
+    @cached_property
+    def events(self) -> EventRepository:
+        """What happened to memories."""
+        return EventRepository(self.redis, self.settings.events_kept, webhook=bool(self.settings.webhook_url))
 
     @cached_property
     def presence(self) -> Presence:
@@ -405,6 +413,18 @@ class Container:
     def jobs(self) -> Jobs:
         """What runs by the clock."""
         return Jobs(self.background, JobRepository(self.redis))
+
+    @cached_property
+    def event_delivery(self) -> EventDelivery:
+        """Events to the webhook."""
+        from app.providers.webhook import Webhook
+
+        settings = self.settings
+        assert settings.webhook_url, "WEBHOOK_URL is not set"
+        assert settings.webhook_secret, "WEBHOOK_URL needs WEBHOOK_SECRET"
+        timeout = settings.webhook_timeout_seconds
+        webhook = Webhook(settings.webhook_url, settings.webhook_secret, timeout_seconds=timeout)
+        return EventDelivery(self.events, webhook, max_attempts=settings.webhook_max_attempts)
 
     @cached_property
     def dispatcher(self) -> Dispatcher:

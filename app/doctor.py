@@ -72,6 +72,8 @@ def _settings(engine: Container) -> Iterator[Finding]:
             f"TASK_TIME_LIMIT_SECONDS ({settings.task_time_limit_seconds})",
             "raise it, or long tasks are delivered twice",
         )
+    elif settings.webhook_url and not settings.webhook_secret:
+        yield Finding("fail", "settings", "WEBHOOK_URL without WEBHOOK_SECRET", "set one: events are signed")
     elif settings.extraction_backend == "llm" and not settings.llm_configured:
         yield Finding("fail", "settings", "EXTRACTION_BACKEND=llm without a model", "set OPENAI_API_KEY or _BASE_URL")
     else:

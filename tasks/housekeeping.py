@@ -11,3 +11,9 @@ from tasks.queues import Queue
 def dispatch() -> dict[str, int]:
     """Start what is due in the outbox. Lost ticks do not matter: the next one does the same."""
     return {"started": container().dispatcher.run()}
+
+
+@app.task(name="tasks.housekeeping.deliver_events", queue=Queue.STORE.value, acks_late=False)
+def deliver_events() -> dict[str, int]:
+    """Send waiting events to the webhook."""
+    return container().event_delivery.run()

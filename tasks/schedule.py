@@ -41,6 +41,14 @@ def schedules(settings: Settings) -> tuple[Schedule, ...]:
             purpose="Applies the forgetting policy to each tenant's oldest memories",
         ),
         Schedule(
+            name="webhook",
+            task="tasks.housekeeping.deliver_events",
+            every_seconds=settings.webhook_interval_seconds,
+            enabled=bool(settings.webhook_url),
+            switch="WEBHOOK_URL",
+            purpose="Sends waiting events to the webhook",
+        ),
+        Schedule(
             name="topics",
             task="tasks.topics.check",
             every_seconds=settings.topic_check_seconds,

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,10 +21,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from redis.commands.core import Script
 
 from app.memory.models import Memory, Scope
 from app.store import codec, keys
 from app.store.client import RedisClient, store_errors
+from app.store.events import EventRepository
 from app.store.records import record_from_row, record_to_hash
 from app.store.scripts import script
 
@@ -85,8 +88,9 @@ class Version:
 class ChangeRepository:
     """Applies and undoes changes; each call is one round trip."""
 
-    def __init__(self, client: RedisClient, limits: Limits) -> None:
+    def __init__(self, client: RedisClient, limits: Limits, events: EventRepository | None = None) -> None:
         self._client = client
+        self._events = events or EventRepository(client, 0)
         self._limits = limits
         self._apply = script(client, "changes_apply")
         self._undo = script(client, "changes_undo")
@@ -106,7 +110,7 @@ class ChangeRepository:
                  keys.erased(scope)]  # fmt: skip
         args: list[Any] = [
             "" if version is None else version, repr(at.timestamp()), self._limits.versions, self._limits.log,
-            self._limits.deleted_seconds, prefix, "1" if strict else "0", len(changes),
+            self._limits.deleted_seconds, prefix, "1" if strict else "0", len(changes), self._events.kept,
         ]  # fmt: skip
         for change in changes:
             names += [keys.record(scope, change.memory_id), keys.versions(scope, change.memory_id)]
@@ -114,7 +118,7 @@ class ChangeRepository:
         if scope.namespace not in self._known_namespaces:
             self._client.sadd(keys.NAMESPACES, keys.encode(scope.namespace))
             self._known_namespaces.add(scope.namespace)
-        reply = self._apply(keys=names, args=args)
+        reply = self._run(self._apply, names, args, scope)
         if reply[0] != b"ok":
             return None
         flat = reply[2]
@@ -126,9 +130,18 @@ class ChangeRepository:
         names = [keys.fingerprints(scope), keys.scope_version(scope), keys.change_log(scope), keys.tombstones(scope)]
         for memory_id in memory_ids:
             names += [keys.record(scope, memory_id), keys.versions(scope, memory_id)]
-        args: list[Any] = [sequence, self._limits.log, codec.dumps(event), keys.record(scope, "")]
-        reply = self._undo(keys=names, args=[*args, *(keys.encode(i) for i in memory_ids)])
+        args: list[Any] = [sequence, self._limits.log, codec.dumps(event), keys.record(scope, ""), self._events.kept]
+        reply = self._run(self._undo, names, [*args, *(keys.encode(i) for i in memory_ids)], scope)
         return None if reply[0] == b"ok" else keys.decode(reply[1].decode())
+
+    def _run(self, change: Script, names: list[str], args: list[Any], scope: Scope) -> Any:
+        """Run a script; the webhook hears of its events in the same round trip."""
+        if not self._events.webhook:
+            return change(keys=names, args=args)
+        with self._client.pipeline(transaction=False) as pipeline:
+            change(keys=names, args=args, client=pipeline)
+            self._events.make_due(pipeline, scope, int(time.time() * 1000))
+            return pipeline.execute()[0]
 
     def versions(self, scope: Scope, memory_id: str) -> list[Version]:
         """What a memory was, oldest first."""

@@ -19,6 +19,7 @@ RECORD_PREFIX = "ltm:"
 SESSION_PREFIX = "wm:"
 NAMESPACES = "namespaces"
 DUE_TENANTS = "outbox-due"
+EVENTS_DUE = "events-due"
 USAGE_NAMESPACES = "llm-usage"
 
 _PLAIN = re.compile(r"[A-Za-z0-9]*\Z")
@@ -140,6 +141,27 @@ def outbox_state(namespace: str | None) -> str:
 def dead_letters(namespace: str | None) -> str:
     """Hash of work given up after its attempts: member → JSON of the reason; replayable."""
     return f"dead:{{{encode(namespace)}}}"
+
+
+def events(scope: Scope) -> str:
+    """Stream of what happened to a user's memories."""
+    return f"events:{{{encode(scope.namespace)}}}:{encode(scope.user_id)}"
+
+
+def events_position(scope: Scope) -> str:
+    """Hash: up to where the webhook has a user's events."""
+    return f"eventsc:{{{encode(scope.namespace)}}}:{encode(scope.user_id)}"
+
+
+def scope_member(scope: Scope) -> str:
+    """A scope as a member of a set."""
+    return f"{encode(scope.namespace)}:{encode(scope.user_id)}"
+
+
+def scope_of(member: str) -> Scope:
+    """The inverse of `scope_member`."""
+    namespace, _, user = member.partition(":")
+    return Scope(decode(namespace), decode(user))
 
 
 def origin(namespace: str | None, member: str) -> str:

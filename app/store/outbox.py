@@ -7,6 +7,7 @@ nothing, it only delays.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from app.memory.errors import BackendUnavailable
 from app.memory.models import BatchRef, Scope, SessionRef
 from app.store import codec, index, keys
 from app.store.client import RedisClient, store_errors
+from app.store.events import EventRepository
 from app.store.scripts import script
 
 
@@ -43,8 +45,9 @@ def remember_origin(pipeline: Any, namespace: str | None, member: str) -> None:
 class Outbox:
     """Unfinished work of all tenants."""
 
-    def __init__(self, client: RedisClient) -> None:
+    def __init__(self, client: RedisClient, events: EventRepository | None = None) -> None:
         self._client = client
+        self._events = events or EventRepository(client, 0)
         self._claim = script(client, "outbox_claim")
 
     def ping(self) -> None:
@@ -78,7 +81,18 @@ class Outbox:
             keys=[keys.outbox(namespace), keys.outbox_state(namespace), keys.dead_letters(namespace)],
             args=[repr(now), limit, lease_seconds, max_tries],
         )
+        if dead and self._events.kept:
+            with self._client.pipeline(transaction=False) as pipeline:
+                for raw in dead:
+                    self._announce(pipeline, _member(namespace, raw.decode()))
+                pipeline.execute()
         return [_member(namespace, raw.decode()) for raw in claimed], len(dead)
+
+    def _announce(self, pipeline: Any, ref: SessionRef | BatchRef) -> None:
+        """Tell, as part of a round trip, that work was given up."""
+        scope = ref.scope if isinstance(ref, SessionRef) else Scope(ref.namespace, None)
+        what = {"session_id": ref.session_id} if isinstance(ref, SessionRef) else {"batch_id": ref.batch_id}
+        self._events.add_to(pipeline, scope, "task.failed", what, int(time.time() * 1000))
 
     def add_batch(self, ref: BatchRef, due: float) -> None:
         """Make sure that a batch comes back at `due` (Unix seconds) unless it is finished by then."""
@@ -117,6 +131,7 @@ class Outbox:
             pipeline.zrem(keys.outbox(namespace), member)
             pipeline.hdel(keys.outbox_state(namespace), f"tries:{member}", f"first:{member}")
             pipeline.hset(keys.dead_letters(namespace), member, codec.dumps({"reason": reason}))
+            self._announce(pipeline, ref)
             pipeline.execute()
 
     def tries(self, ref: SessionRef | BatchRef) -> int:

@@ -81,6 +81,7 @@ class TenantKeys:
         """Take a user's sessions out of the outbox and the dead letters; how many there were."""
         member = f"s:{keys.encode(scope.user_id)}:".encode()
         gone = 0
+        self._client.zrem(keys.EVENTS_DUE, keys.scope_member(scope))
         for name in (keys.outbox(scope.namespace), keys.outbox_state(scope.namespace),
                      keys.dead_letters(scope.namespace)):  # fmt: skip
             if name == keys.outbox(scope.namespace):

@@ -111,7 +111,8 @@ def test_no_request_fails_while_the_web_processes_are_replaced(stack: Stack, nam
         with httpx.Client(base_url=stack.base_url, timeout=60, headers={"Connection": "close"}) as http:
             while not stop.is_set():
                 started = time.monotonic()
-                body = {"memories": [a_memory(f"User owns book {number}-{len(answers)}", namespace=namespace)]}
+                memory = a_memory(f"User owns book {number}-{len(answers)}", namespace=namespace)
+                body = {"memories": [memory], "deduplicate": False}
                 created = http.post("/v1/long-term-memory/", json=body).status_code
                 found = http.post("/v1/long-term-memory/search", json={"namespace": {"eq": namespace}}).status_code
                 answers.append((max(created, found), time.monotonic() - started))

@@ -3,6 +3,7 @@
 -- ARGV: 1 expected version ('' any)  2 now (s)  3 versions kept per memory  4 entries kept in the log
 --       5 seconds a deleted memory can be restored (0: not at all)  6 key prefix of the scope's records
 --       7 refuse a known fact ('1' as a conflict, '0' by skipping the change)  8 number of changes
+--       9 entries kept in the user's stream of events (0: no events)
 --       then per change: kind ('put'|'drop')  encoded id  expected revision ('' any, '0' absent)  fingerprint
 --       exclusive ('1': the fingerprint must not be another current memory's)  event JSON ('' none)
 --       keep history ('1'|'0')  tombstone JSON ('' none)  stated (s, '' any)  number of fields  field, value…
@@ -24,7 +25,7 @@ if ARGV[1] ~= '' and (redis.call('GET', KEYS[2]) or '0') ~= ARGV[1] then
   return { 'conflict', '' }
 end
 local erased = redis.call('GET', KEYS[5])
-local changes, at = {}, 9
+local changes, at = {}, 10
 for i = 1, tonumber(ARGV[8]) do
   local count = tonumber(ARGV[at + 9])
   local change = {
@@ -47,6 +48,19 @@ for i = 1, tonumber(ARGV[8]) do
       end
       change.twin = twin
     end
+  end
+end
+
+local function announce(change, known)
+  local kind = known and 'memory.updated' or 'memory.created'
+  if change.kind == 'drop' then
+    kind = known and 'memory.deleted' or nil
+  elseif redis.call('HEXISTS', change.record, 'to') == 1 then
+    kind = 'memory.superseded'
+  end
+  if kind and tonumber(ARGV[9]) > 0 then
+    -- The fingerprints' key is `ltmh:{tenant}:user`.
+    redis.call('XADD', 'events' .. string.sub(KEYS[1], 5), 'MAXLEN', '~', ARGV[9], '*', 'type', kind, 'id', change.id)
   end
 end
 
@@ -122,6 +136,7 @@ for i = 1, #changes do
       statuses[#statuses + 1] = known and 'replaced' or 'stored'
     end
     statuses[#statuses + 1] = change.id
+    announce(change, known)
     if change.event ~= '' then
       events[#events + 1] = pack({ tostring(sequence), change.event })
     end

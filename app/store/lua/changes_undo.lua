@@ -1,7 +1,7 @@
 -- Undo one change: every memory that it touched gets back the state it had before, all or nothing.
 -- KEYS: fingerprints, version, log, tombstones, then per memory: record, history
 -- ARGV: 1 sequence of the change  2 entries kept in the log  3 event JSON  4 key prefix of the scope's records
---       5.. encoded id
+--       5 entries kept in the user's stream of events (0: no events)  6.. encoded id
 -- Returns { 'ok', sequence } or { 'conflict', encoded id } when a later change of a memory comes first.
 local function unpacked(blob)
   local parts, at = {}, 1
@@ -14,8 +14,8 @@ local function unpacked(blob)
 end
 
 local entries = {}
-for i = 5, #ARGV do
-  local blob = redis.call('LINDEX', KEYS[4 + 2 * (i - 4)], -1)
+for i = 6, #ARGV do
+  local blob = redis.call('LINDEX', KEYS[4 + 2 * (i - 5)], -1)
   if not blob then
     return { 'conflict', ARGV[i] }
   end
@@ -24,8 +24,8 @@ for i = 5, #ARGV do
     return { 'conflict', ARGV[i] }
   end
 end
-for i = 5, #ARGV do
-  local record, versions, id, entry = KEYS[3 + 2 * (i - 4)], KEYS[4 + 2 * (i - 4)], ARGV[i], entries[i]
+for i = 6, #ARGV do
+  local record, versions, id, entry = KEYS[3 + 2 * (i - 5)], KEYS[4 + 2 * (i - 5)], ARGV[i], entries[i]
   local present = redis.call('HGET', record, 'fp')
   if present and redis.call('HGET', KEYS[1], present) == id then
     redis.call('HDEL', KEYS[1], present)
@@ -49,6 +49,10 @@ for i = 5, #ARGV do
         redis.call('HSET', KEYS[1], fingerprint, id)
       end
     end
+  end
+  if tonumber(ARGV[5]) > 0 then
+    local kind = #entry > 2 and 'memory.updated' or 'memory.deleted'
+    redis.call('XADD', 'events' .. string.sub(KEYS[1], 5), 'MAXLEN', '~', ARGV[5], '*', 'type', kind, 'id', id)
   end
 end
 local sequence = redis.call('INCR', KEYS[2])
