@@ -296,7 +296,7 @@ def topics_export(directory: Path, namespace: str | None) -> None:
     click.echo(f"version {state.version} of {state.fitted_at:%Y-%m-%d %H:%M} is in {directory}")
 
 
-for command in (cli_operations.doctor, cli_operations.jobs, cli_operations.outbox, cli_operations.import_ams):
+for command in cli_operations.COMMANDS:
     main.add_command(command)
 
 

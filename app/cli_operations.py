@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
+from redis import RedisError
 
 from app.config import get_settings
 from app.container import Container, container
@@ -121,6 +123,20 @@ def replay(namespace: str | None) -> None:
     click.echo(f"{count} made due again")
 
 
+@click.command(cls=Checked)
+@click.argument("target", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--redis-dir", type=click.Path(file_okay=False, path_type=Path), help="Redis' data directory, seen here.")
+def backup(target: Path, redis_dir: Path | None) -> None:
+    """Copy Redis' append-only files to a new directory while it serves."""
+    from app.backup import back_up
+
+    try:
+        described = back_up(container().redis, target, directory=redis_dir)
+    except (OSError, RedisError) as error:
+        raise click.ClickException(f"{type(error).__name__}: {error}") from error
+    click.echo(f"{target}: {described['keys']} keys, documents {described['documents']}")
+
+
 @click.command("import-ams")
 @click.option("--source-url", required=True, help="Redis of the Redis Agent Memory Server; it is only read.")
 @click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="This platform.")
@@ -155,3 +171,6 @@ def import_ams(
 
 def _tenants(engine: Container, namespace: str | None) -> list[str | None]:
     return [namespace] if namespace is not None else engine.outbox.namespaces()
+
+
+COMMANDS = (doctor, jobs, outbox, backup, import_ams)

@@ -237,7 +237,23 @@ class Settings(BaseSettings):
         if not self.redis_url:
             raise ValueError("REDIS_URL is not set; start the embedded server first")
         parts = urlsplit(self.redis_url)
-        return urlunsplit(parts._replace(path=f"/{database}"))
+        if not self.redis_sentinel_service:
+            return urlunsplit(parts._replace(path=f"/{database}"))
+        # Celery's own form: one URL per sentinel; it gets the service's name beside it.
+        user, _, hosts = parts.netloc.rpartition("@")
+        login = f"{user}@" if user else ""
+        return ";".join(f"sentinel://{login}{host}/{database}" for host in hosts.split(","))
+
+    @property
+    def redis_sentinel_service(self) -> str | None:
+        """The master's name when `REDIS_URL` is `redis+sentinel://host:port,host:port/service`, else None."""
+        parts = urlsplit(self.redis_url or "")
+        if parts.scheme != "redis+sentinel":
+            return None
+        service = parts.path.strip("/").partition("/")[0]
+        if not service:
+            raise ValueError("REDIS_URL names sentinels but no service: redis+sentinel://host:26379/mymaster")
+        return service
 
     @property
     def broker_url(self) -> str:

@@ -31,7 +31,7 @@ from tasks.schedule import beat_schedule, schedules
 def configure(application: Celery, settings: Settings) -> None:
     """Apply the settings; times in seconds."""
     visibility = settings.broker_visibility_timeout_seconds
-    transport = {
+    transport: dict[str, Any] = {
         # A task that is not acknowledged is delivered again after this; tasks must be shorter (the hard limit is),
         # or they run twice. Celery reads it in three places and uses the shortest.
         "visibility_timeout": visibility,
@@ -41,11 +41,16 @@ def configure(application: Celery, settings: Settings) -> None:
         "socket_keepalive": True,
         "health_check_interval": 30,
     }
+    if settings.redis_sentinel_service and not settings.celery_broker_url:
+        transport["master_name"] = settings.redis_sentinel_service
     application.conf.update(
         broker_url=settings.broker_url,
         result_backend=settings.result_backend_url,
         broker_transport_options=transport,
-        result_backend_transport_options={"visibility_timeout": visibility},
+        result_backend_transport_options={
+            "visibility_timeout": visibility,
+            "master_name": settings.redis_sentinel_service or "",
+        },
         visibility_timeout=visibility,
         broker_connection_retry_on_startup=True,
         # Publishing must fail fast when the broker is away: the outbox has the work already.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
+from urllib.parse import unquote, urlsplit
 
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
 from app.config import Settings
 from app.memory.errors import BackendUnavailable
@@ -28,16 +30,29 @@ def connect(settings: Settings) -> RedisClient:
     RESP2 on purpose: the search module's replies have one stable shape there on every server version.
     """
     assert settings.redis_url, "REDIS_URL must be resolved before connecting"
-    return redis.Redis.from_url(
-        settings.redis_url,
-        protocol=2,
-        max_connections=settings.redis_max_connections,
-        socket_timeout=settings.redis_timeout_seconds,
-        socket_connect_timeout=min(2.0, settings.redis_timeout_seconds),
-        socket_keepalive=True,
-        health_check_interval=30,
-        retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 2),
-    )
+    options: dict[str, Any] = {
+        "protocol": 2,
+        "max_connections": settings.redis_max_connections,
+        "socket_timeout": settings.redis_timeout_seconds,
+        "socket_connect_timeout": min(2.0, settings.redis_timeout_seconds),
+        "socket_keepalive": True,
+        "health_check_interval": 30,
+        "retry": Retry(ExponentialBackoff(cap=0.2, base=0.02), 2),
+    }
+    if settings.redis_sentinel_service:
+        return _master(settings.redis_url, settings.redis_sentinel_service, options)
+    return redis.Redis.from_url(settings.redis_url, **options)
+
+
+def _master(url: str, service: str, options: dict[str, Any]) -> RedisClient:
+    """A client of whichever server the sentinels call the master; after a failover it follows."""
+    parts = urlsplit(url)
+    login, _, hosts = parts.netloc.rpartition("@")
+    user, _, password = login.partition(":")
+    addresses = [(host.rpartition(":")[0], int(host.rpartition(":")[2])) for host in hosts.split(",")]
+    timeouts = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout")}
+    sentinels: Any = Sentinel(addresses, sentinel_kwargs=timeouts)  # type: ignore[no-untyped-call]
+    return sentinels.master_for(service, username=unquote(user) or None, password=unquote(password) or None, **options)
 
 
 def translate(error: redis.RedisError) -> Exception:

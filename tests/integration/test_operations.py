@@ -158,37 +158,22 @@ def cli(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_doctor_finds_a_healthy_stack_healthy_and_an_ill_one_ill(own):
-    told = cli(own, "doctor", "--json")
-    findings = json.loads(told.stdout)
-    assert not [f for f in findings if f["level"] == "fail"], findings
-    assert told.returncode in (0, 2)
-    subjects = {f["subject"] for f in findings}
-    assert {"settings", "redis", "search", "persistence", "memory", "clock", "migrations", "indexes", "outbox", "jobs",
-            "workers", "broker", "models"} <= subjects  # fmt: skip
+def test_the_doctor_finds_what_is_ill_and_nothing_else(own):
     client = redis.Redis.from_url(own.environment["REDIS_URL"])
     client.config_set("maxmemory-policy", "allkeys-lru")
     try:
-        ill = cli(own, "doctor")
+        told = cli(own, "doctor")
     finally:
         client.config_set("maxmemory-policy", "noeviction")
-    assert ill.returncode == 1
-    line = next(line for line in ill.stdout.splitlines() if line.startswith("fail"))
-    assert "allkeys-lru" in line
-    assert "→ set noeviction" in line
-
-
-def test_the_doctor_says_why_when_redis_is_away(own):
-    told = subprocess.run(
-        [str(BIN / "agent-memory"), "doctor"],
-        env={**own.environment, "REDIS_URL": "redis://127.0.0.1:1/0"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    lines = told.stdout.splitlines()
+    failed = [line for line in lines if line.startswith("fail")]
+    assert len(failed) == 1, told.stdout
+    assert "allkeys-lru" in failed[0]
+    assert "→ set noeviction" in failed[0]
     assert told.returncode == 1
-    assert "does not answer" in told.stdout
-    assert "Traceback" not in told.stderr
+    subjects = {line.split()[1] for line in lines}
+    assert {"settings", "redis", "search", "persistence", "memory", "clock", "migrations", "indexes", "outbox", "jobs",
+            "workers", "broker", "models"} <= subjects  # fmt: skip
 
 
 def test_jobs_and_outbox_on_the_command_line(own):
