@@ -1,4 +1,4 @@
-"""Commands for operators: doctor, jobs, outbox."""
+"""Commands for operators. What they need is imported when they run: `agent-memory mcp` must start at once."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from redis import RedisError
 
 from app.config import get_settings
-from app.container import Container, container
 from app.memory.errors import MemoryPlatformError
 
+if TYPE_CHECKING:
+    from app.container import Container
+
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+def _engine() -> Container:
+    from app.container import container
+
+    return container()
 
 
 class Checked(click.Command):
@@ -37,7 +45,7 @@ def doctor(as_json: bool) -> None:
     from app import doctor as checks
 
     findings = []
-    for finding in checks.examine(container()):
+    for finding in checks.examine(_engine()):
         findings.append(finding)
         if not as_json:
             level = click.style(f"{finding.level:4}", fg=_COLOURS[finding.level])
@@ -59,7 +67,7 @@ def jobs(context: click.Context) -> None:
 @jobs.command("list", cls=Checked)
 def list_jobs() -> None:
     """List the background jobs."""
-    for job in container().jobs.list():
+    for job in _engine().jobs.list():
         state = "paused" if job.paused else "on" if job.schedule.enabled else "off"
         ran = "never"
         if job.last:
@@ -73,14 +81,14 @@ def list_jobs() -> None:
 @click.argument("name")
 def pause(name: str) -> None:
     """Let a job do nothing until it is resumed."""
-    container().jobs.pause(name, True)
+    _engine().jobs.pause(name, True)
 
 
 @jobs.command(cls=Checked)
 @click.argument("name")
 def resume(name: str) -> None:
     """Let a paused job run again."""
-    container().jobs.pause(name, False)
+    _engine().jobs.pause(name, False)
 
 
 @click.group(invoke_without_command=True)
@@ -94,7 +102,7 @@ def outbox(context: click.Context) -> None:
 @outbox.command(cls=Checked)
 def status() -> None:
     """How much work waits."""
-    stats = container().outbox.stats(container().outbox.namespaces(), time.time())
+    stats = _engine().outbox.stats(_engine().outbox.namespaces(), time.time())
     click.echo(f"unfinished {stats.total}  due {stats.due}  oldest due {stats.oldest_due_seconds:.0f} s")
     click.echo(f"given up   {stats.dead}")
 
@@ -108,7 +116,7 @@ def dead(namespace: str | None) -> None:
     """List the work that was given up, one JSON object a line."""
     from app.api.jobs import DeadLetterSchema
 
-    engine = container()
+    engine = _engine()
     for tenant in _tenants(engine, namespace):
         for found in engine.outbox.dead_letters(tenant):
             click.echo(json.dumps(DeadLetterSchema().dump(found)))
@@ -118,7 +126,7 @@ def dead(namespace: str | None) -> None:
 @_namespace
 def replay(namespace: str | None) -> None:
     """Make the work that was given up due again."""
-    engine = container()
+    engine = _engine()
     count = sum(engine.outbox.replay(tenant, time.time()) for tenant in _tenants(engine, namespace))
     click.echo(f"{count} made due again")
 
@@ -128,10 +136,12 @@ def replay(namespace: str | None) -> None:
 @click.option("--redis-dir", type=click.Path(file_okay=False, path_type=Path), help="Redis' data directory, seen here.")
 def backup(target: Path, redis_dir: Path | None) -> None:
     """Copy Redis' append-only files to a new directory while it serves."""
+    from redis import RedisError
+
     from app.backup import back_up
 
     try:
-        described = back_up(container().redis, target, directory=redis_dir)
+        described = back_up(_engine().redis, target, directory=redis_dir)
     except (OSError, RedisError) as error:
         raise click.ClickException(f"{type(error).__name__}: {error}") from error
     click.echo(f"{target}: {described['keys']} keys, documents {described['documents']}")
