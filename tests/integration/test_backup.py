@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -20,8 +21,17 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.integration
 
 
-def rows(client: redis.Redis, namespace: str) -> dict[bytes, bytes | None]:
-    return {key: client.dump(key) for key in client.scan_iter(match=f"*{{{keys.encode(namespace)}}}*", count=1000)}
+def rows(client: redis.Redis, namespace: str) -> dict[bytes, Any]:
+    """Every key of a tenant with its value."""
+    read = {
+        b"string": client.get,
+        b"hash": client.hgetall,
+        b"list": lambda key: client.lrange(key, 0, -1),
+        b"zset": lambda key: client.zrange(key, 0, -1, withscores=True),
+        b"set": client.smembers,
+    }
+    found = client.scan_iter(match=f"*{{{keys.encode(namespace)}}}*", count=1000)
+    return {key: read[client.type(key)](key) for key in found}
 
 
 def found(client: redis.Redis, namespace: str, words: str) -> list[bytes]:
