@@ -21,14 +21,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from redis.commands.core import Script
 
 from app.memory.models import Memory, Scope
 from app.store import codec, keys
 from app.store.client import RedisClient, store_errors
 from app.store.events import EventRepository
 from app.store.records import record_from_row, record_to_hash
-from app.store.scripts import script
+from app.store.scripts import Script, script
 
 
 @dataclass(frozen=True, slots=True)
