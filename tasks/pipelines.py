@@ -26,8 +26,8 @@ def promotion(session: SessionRef, run_id: str, *, with_llm: bool) -> Any:
 
 
 def create(batch: BatchRef) -> Any:
-    """A large direct create enters the same chain where enrichment begins."""
-    return _chain(pack(batch), entities, embed, topics, deduplicate, index, acknowledge)
+    """A large direct create: searchable first, then enriched like a small one."""
+    return _chain(pack(batch), embed, deduplicate, index, entities, topics, refresh, acknowledge)
 
 
 def enrich(batch: BatchRef) -> Any:
