@@ -9,6 +9,7 @@ from app.memory.filters import MemoryFilter, TagFilter, TimeFilter
 from app.memory.models import PartitionSummary, SummaryView
 from app.store import codec, keys
 from app.store.client import RedisClient, store_errors
+from app.store.scripts import script
 
 _ALL = "views"
 
@@ -21,6 +22,10 @@ def _partitions_key(view_id: str) -> str:
     return f"viewp:{{{keys.encode(view_id)}}}"
 
 
+def _lease_key(view_id: str) -> str:
+    return f"viewl:{{{keys.encode(view_id)}}}"
+
+
 def _group_field(group: Mapping[str, str]) -> str:
     return "|".join(f"{name}={keys.encode(group[name])}" for name in sorted(group))
 
@@ -31,6 +36,22 @@ class ViewRepository:
 
     def __init__(self, client: RedisClient) -> None:
         self._client = client
+        self._put_partition = script(client, "view_put_partition")
+
+    def acquire_lease(self, view_id: str, token: str, seconds: float) -> bool:
+        """Become (or stay) the one run of this view."""
+        key = _lease_key(view_id)
+        if self._client.set(key, token, nx=True, px=int(seconds * 1000)):
+            return True
+        if self._client.get(key) == token.encode():
+            self._client.pexpire(key, int(seconds * 1000))
+            return True
+        return False
+
+    def release_lease(self, view_id: str, token: str) -> None:
+        """Let the next run of this view start."""
+        if self._client.get(_lease_key(view_id)) == token.encode():
+            self._client.delete(_lease_key(view_id))
 
     def save(self, view: SummaryView) -> None:
         """Store a view whole."""
@@ -60,9 +81,12 @@ class ViewRepository:
             pipeline.execute()
 
     def save_partition(self, partition: PartitionSummary) -> None:
-        """Store one partition's summary."""
+        """Store one partition's summary, unless the view was deleted meanwhile."""
         stored = {name: getattr(partition, name) for name in PartitionSummary.__slots__}
-        self._client.hset(_partitions_key(partition.view_id), _group_field(partition.group), codec.dumps(stored))
+        self._put_partition(
+            keys=[_view_key(partition.view_id), _partitions_key(partition.view_id)],
+            args=[_group_field(partition.group), codec.dumps(stored)],
+        )
 
     def delete_partition(self, view_id: str, group: Mapping[str, str]) -> None:
         """Delete one partition's summary."""
