@@ -78,14 +78,15 @@ def within(parts: Parts, window: int) -> Parts:
     memories `MEMORIES_SHARE`, the newest messages the rest; what one does not need goes to the next: first to the
     memories, then to the summary. Memories go in from the most relevant on, a summary that is too long is condensed.
     """
+    if prompt_tokens(compose(parts)) <= window:
+        return parts
     last = parts.messages[-1:]
     room = window - prompt_tokens(compose(Parts(parts.query, messages=last)))
-    summary = _summary_size(parts.context)
-    memories = _memories_size(parts.found)
-    reserved = min(summary, int(room * SUMMARY_SHARE)) + min(memories, int(room * MEMORIES_SHARE))
-    messages, used = _newest(parts.messages[:-1], room - reserved)
+    for_summary = min(_summary_size(parts.context), int(room * SUMMARY_SHARE))
+    for_memories = min(_memories_size(parts.found), int(room * MEMORIES_SHARE))
+    messages, used = _newest(parts.messages[:-1], room - for_summary - for_memories)
     room -= used
-    found, used = _most_relevant(parts.found, room - min(summary, int(room * SUMMARY_SHARE)))
+    found, used = _most_relevant(parts.found, room - for_summary)
     room -= used
     return Parts(parts.query, _condensed(parts.context, room), (*messages, *last), found)
 

@@ -12,6 +12,7 @@ from importlib.resources import files
 from app.memory.models import Message
 from app.providers.tokens import count_tokens
 
+MAX_CACHED_CHARS = 2_000
 _SEPARATORS = ("", "-", ":", "@", "[")
 
 
@@ -72,13 +73,15 @@ def prompt_budget(window: int) -> int:
     return max(window // 4, window - answer_reserve(window) - margin)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=32_768)
 def _line_tokens(role: str, content: str) -> int:
     return count_tokens(f"{role}: {content}")
 
 
 def message_tokens(message: Message) -> int:
     """Tokens of one message as a line `role: content` (wire contract 2.5)."""
+    if len(message.content) > MAX_CACHED_CHARS:
+        return count_tokens(f"{message.role}: {message.content}")
     return _line_tokens(message.role, message.content)
 
 

@@ -355,8 +355,8 @@ def _session_of(reply: list[Any]) -> Session:
         revision=int(revision),
         fold=codec.fold_from_hash(fold),
         folded=frozenset(folded),
-        window=int(window),
-        born=born.decode(),
+        window=int(window or 0) or None,
+        born=(born or b"").decode(),
     )
 
 

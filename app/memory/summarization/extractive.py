@@ -107,7 +107,7 @@ def sentences(text: str) -> list[str]:
         sentence = part.strip()
         if not sentence:
             continue
-        if found and len(sentence.split()) < 4 and not sentence.endswith("?"):
+        if found and len(sentence.split()) < 3 and not sentence.endswith("?"):
             found[-1] = f"{found[-1]} {sentence}"
         else:
             found.append(sentence)

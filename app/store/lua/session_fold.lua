@@ -5,7 +5,7 @@
 --       6 tokens shown afterwards  7 messages shown afterwards
 --       8 summary  9 count  10 the session's token counter  11 absorbed contexts  12.. folded items
 local member, now = ARGV[1], ARGV[2]
-local doc = redis.call('HMGET', KEYS[1], 'born', 'rev')
+local doc = redis.call('HMGET', KEYS[1], 'born', 'rev', 'limit')
 local function finish()
   redis.call('DEL', KEYS[3])
   redis.call('ZREM', KEYS[4], member)
@@ -40,8 +40,9 @@ end
 finish()
 if doc[2] == ARGV[4] then
   redis.call('HSET', KEYS[1], 'size', ARGV[6], 'shown', ARGV[7])
-  return 'folded'
 end
--- The client has put something since: see whether that is too long again.
-redis.call('ZADD', KEYS[4], now, member)
+if doc[2] ~= ARGV[4] or (doc[3] ~= '' and tonumber(ARGV[7]) > 1 and tonumber(ARGV[6]) > tonumber(doc[3])) then
+  -- The client has put something since, so it may be too long again, or it is.
+  redis.call('ZADD', KEYS[4], now, member)
+end
 return 'folded'

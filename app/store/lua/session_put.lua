@@ -23,7 +23,7 @@ local born, window, limit = old[12], ARGV[15], ARGV[16]
 if not old[1] or (not append and ARGV[14] == '0' and ARGV[18] ~= '1') then
   -- A new session, or one that the client has emptied: nothing of an earlier one shines through.
   redis.call('DEL', fold)
-  born = ARGV[3]
+  born = table.concat(redis.call('TIME'), '.')
 end
 local messages, memories, open, found, items, folded = {}, {}, {}, {}, {}, {}
 local size, shown = 0, 0
