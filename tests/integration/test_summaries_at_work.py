@@ -35,10 +35,16 @@ def llm() -> Iterator[ScriptedLLM]:
 @pytest.fixture(scope="module")
 def stack(llm: ScriptedLLM) -> Iterator[Stack]:
     settings = llm.environment(
-        EXTRACTION_BACKEND="rules", ENABLE_DISCRETE_MEMORY_EXTRACTION="false", LLM_MAX_RETRIES="0",
-        GENERATION_MODEL="gpt-3.5-turbo", LLM_BREAKER_FAILURES="1000",
-        SUMMARY_VIEW_REFRESH_EVERY_MINUTES="0.05", PROMOTION_LEASE_SECONDS="10", TASK_TIME_LIMIT_SECONDS="9", BROKER_VISIBILITY_TIMEOUT_SECONDS="10",
-    )  # fmt: skip
+        EXTRACTION_BACKEND="rules",
+        ENABLE_DISCRETE_MEMORY_EXTRACTION="false",
+        GENERATION_MODEL="gpt-3.5-turbo",
+        LLM_MAX_RETRIES="0",
+        LLM_BREAKER_FAILURES="1000",
+        SUMMARY_VIEW_REFRESH_EVERY_MINUTES="0.03",
+        PROMOTION_LEASE_SECONDS="10",
+        TASK_TIME_LIMIT_SECONDS="9",
+        BROKER_VISIBILITY_TIMEOUT_SECONDS="10",
+    )
     with private_stack(**settings) as own:
         yield own
 

@@ -182,19 +182,19 @@ def test_a_partition_whose_memories_are_gone_forgets_them(views: Views):
 def test_a_run_that_takes_long_goes_on_in_slices_and_does_nothing_twice(redis_url: str, scripted_llm):
     with _views(redis_url, scripted_llm, task_time_limit_seconds=5, summary_view_concurrency=1) as engine:
         views = Views(engine)
-        for i in range(6):
+        for i in range(5):
             views.remember(f"user{i}", f"User read book-{i}")
         view = views.view()
-        scripted_llm.reply_always(slowly(0.6, as_text("a book")))
+        scripted_llm.reply_always(slowly(0.5, as_text("a book")))
         task = views.views.start_run(view.id, None)
         views.views.run(ViewRunRef(view.id, task.id))
         first = engine.container.tasks.get(task.id)
         assert first.status == "running"
-        assert 0 < first.details["partitions_done"] < first.details["partitions_total"] == 6
+        assert 0 < first.details["partitions_done"] < first.details["partitions_total"] == 5
         while engine.container.tasks.get(task.id).status == "running":
             views.views.run(ViewRunRef(view.id, task.id))
-        assert engine.container.tasks.get(task.id).details["partitions_done"] == 6
-        assert len(scripted_llm.chats) == 6
+        assert engine.container.tasks.get(task.id).details["partitions_done"] == 5
+        assert len(scripted_llm.chats) == 5
 
 
 def test_a_view_that_is_run_already_waits_for_its_turn(views: Views, scripted_llm):
