@@ -39,8 +39,8 @@ from app.memory.topics.enrichment import TopicEnrichment
 from app.memory.topics.refit import TopicRefit
 from app.memory.working import WorkingMemory
 from app.providers.interfaces import Embedder, EntityRecognizer, Generator, Reranker, TopicModel
-from app.providers.topic_process import BertopicProcess
 from app.providers.tokens import counting_method
+from app.providers.topic_process import BertopicProcess
 from app.store.batches import BatchRepository, TaskRepository
 from app.store.changes import ChangeRepository, Limits
 from app.store.client import RedisClient, connect
@@ -61,7 +61,6 @@ from app.store.usage import UsageRepository
 from app.store.vector_cache import VectorCache
 from app.store.views import ViewRepository
 
-PART_TTL_SECONDS = 30 * 86_400
 BACKGROUND = "tasks.background:CeleryBackground"
 
 
@@ -342,7 +341,6 @@ class Container:
             self.outbox,
             ViewRepository(self.redis),
             lambda: self.query_cache,
-            self.background,
         )
 
     @cached_property
@@ -358,17 +356,14 @@ class Container:
     @cached_property
     def summary_views(self) -> SummaryViews:
         """Summary views."""
+        views = ViewRepository(self.redis)
         return SummaryViews(
-            ViewRepository(self.redis),
+            views,
             self.records,
             self.tasks,
             self.outbox,
             self.background,
-            PartitionWriter(
-                lambda: self.generator,
-                lambda name: TextCache(self.redis, name, ttl_seconds=PART_TTL_SECONDS),
-                self.settings,
-            ),
+            PartitionWriter(lambda: self.generator, views, self.settings),
             self.settings,
         )
 

@@ -32,6 +32,7 @@ class FoldRepository:
     def __init__(self, client: RedisClient) -> None:
         self._client = client
         self._commit = script(client, "session_fold")
+        self._save_draft = script(client, "session_draft")
 
     def draft(self, ref: SessionRef) -> FoldDraft | None:
         """The summary in the making, if any."""
@@ -43,11 +44,13 @@ class FoldRepository:
         return FoldDraft(stored["born"], stored["base"], fold, tuple(stored["keys"]))
 
     def save_draft(self, ref: SessionRef, draft: FoldDraft) -> None:
-        """Keep a summary in the making."""
+        """Keep a summary in the making, unless its session is gone."""
         fold = {name: getattr(draft.fold, name) for name in Fold.__slots__}
         fold["absorbed"] = sorted(draft.fold.absorbed)
         stored = {"born": draft.born, "base": draft.base, "fold": fold, "keys": draft.keys}
-        self._client.set(keys.session_draft(ref), codec.dumps(stored), ex=DRAFT_TTL_SECONDS)
+        self._save_draft(
+            keys=[keys.session(ref), keys.session_draft(ref)], args=[codec.dumps(stored), DRAFT_TTL_SECONDS]
+        )
 
     def commit(
         self, read: Session, draft: FoldDraft | None, *, left_tokens: int, left_messages: int, at: datetime

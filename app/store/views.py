@@ -12,6 +12,7 @@ from app.store.client import RedisClient, store_errors
 from app.store.scripts import script
 
 _ALL = "views"
+PARTS_TTL_SECONDS = 7 * 86_400
 
 
 def _view_key(view_id: str) -> str:
@@ -20,6 +21,10 @@ def _view_key(view_id: str) -> str:
 
 def _partitions_key(view_id: str) -> str:
     return f"viewp:{{{keys.encode(view_id)}}}"
+
+
+def _parts_key(view_id: str) -> str:
+    return f"viewt:{{{keys.encode(view_id)}}}"
 
 
 def _lease_key(view_id: str) -> str:
@@ -76,7 +81,7 @@ class ViewRepository:
     def delete(self, view_id: str) -> None:
         """Delete a view and its partitions."""
         with self._client.pipeline(transaction=True) as pipeline:
-            pipeline.delete(_view_key(view_id), _partitions_key(view_id))
+            pipeline.delete(_view_key(view_id), _partitions_key(view_id), _parts_key(view_id))
             pipeline.srem(_ALL, view_id)
             pipeline.execute()
 
@@ -89,8 +94,19 @@ class ViewRepository:
         )
 
     def delete_partition(self, view_id: str, group: Mapping[str, str]) -> None:
-        """Delete one partition's summary."""
+        """Delete one partition's summary, and what parts of partitions were summarized to."""
         self._client.hdel(_partitions_key(view_id), _group_field(group))
+        self._client.delete(_parts_key(view_id))
+
+    def part(self, view_id: str, digest: str) -> str | None:
+        """The summary of a part of a large partition, by the digest of what went into it; None if not known."""
+        found = self._client.hget(_parts_key(view_id), digest)
+        return found.decode("utf-8", "surrogatepass") if found is not None else None
+
+    def save_part(self, view_id: str, digest: str, summary: str) -> None:
+        """Remember the summary of a part; all of a view's are forgotten from time to time."""
+        self._put_partition(keys=[_view_key(view_id), _parts_key(view_id)], args=[digest, summary])
+        self._client.expire(_parts_key(view_id), PARTS_TTL_SECONDS, nx=True)
 
     def partition(self, view_id: str, group: Mapping[str, str]) -> PartitionSummary | None:
         """One stored partition, or None."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from app.memory.errors import BackendUnavailable, ModelFailure
-from app.memory.models import FoldRef, Message, Scope, Session, SessionRef
+from app.memory.models import Fold, FoldDraft, FoldRef, Message, Scope, Session, SessionRef
 from app.memory.windows import message_tokens
 from app.memory.working import Window
 from app.providers.tokens import count_tokens
@@ -309,6 +309,32 @@ def test_a_deleted_or_emptied_session_keeps_nothing_of_its_summary(plain: Engine
         after = get(plain, session)
         assert (after.context, len(after.messages)) == (None, 3)
         plain.container.working_memory.delete(session.ref)
+
+
+def test_an_erased_user_leaves_no_summary_behind_even_one_in_the_making(plain: Engine):
+    session, other = a_session(), a_session()
+    for one in (session, other):
+        put(plain, one)
+    fold(plain, session)
+    put(plain, replace(session, messages=_again(conversation())))
+    work = plain.container.folding.summarize(FoldRef(session.ref))
+    receipt = plain.container.erasure.erase(session.ref.scope)
+    assert receipt.deleted["folds"] == 1
+    plain.container.folding.fold(work)
+    plain.container.folding._folds.save_draft(session.ref, FoldDraft("", 0, Fold("late")))
+    assert (due(plain, session), plain.container.folding._folds.draft(session.ref)) == ([], None)
+    assert due(plain, other) == [FoldRef(other.ref)]
+
+
+def test_a_folded_session_can_be_carried_elsewhere(plain: Engine):
+    session = a_session()
+    put(plain, session)
+    fold(plain, session)
+    folded = get(plain, session)
+    lines = list(plain.container.erasure.export(session.ref.scope.namespace))
+    plain.container.working_memory.delete(session.ref)
+    list(plain.container.erasure.load(lines, session.ref.scope.namespace))
+    assert get(plain, session) == folded
 
 
 def test_the_folds_of_a_session_expire_with_it(plain: Engine):

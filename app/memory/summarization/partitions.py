@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from app.config import Settings
 from app.memory.models import Memory, SummaryView
@@ -12,6 +12,7 @@ from app.memory.summarization import extractive
 from app.memory.windows import answer_reserve, model_window, prompt_budget
 from app.providers.interfaces import Generator
 from app.providers.tokens import count_tokens
+from app.store.views import ViewRepository
 
 INSTRUCTIONS = (
     "Summarize these memories of one subject for an AI agent. Keep names, numbers and dates. Later memories win over "
@@ -25,18 +26,6 @@ MERGE = "Summaries of all parts of the memories, the oldest part first:"
 NO_MODEL_NOTICE = "Summary without a language model (memories as they are, oldest first):"
 EXTRACTIVE_LINES = 50
 MAX_MEMORY_TOKENS = 1024
-
-
-class PartCache(Protocol):
-    """Remembers the summaries of parts (`app/store/text_cache.py`)."""
-
-    def get(self, text: str) -> str | None:
-        """The summary of a part, if known."""
-        ...
-
-    def set(self, text: str, value: str) -> None:
-        """Remember it."""
-        ...
 
 
 class OutOfTime(Exception):
@@ -53,11 +42,11 @@ class PartitionWriter:
     def __init__(
         self,
         generator: Callable[[], Generator | None],
-        cache: Callable[[str], PartCache],
+        views: ViewRepository,
         settings: Settings,
     ) -> None:
         self._generator = generator
-        self._cache = cache
+        self._views = views
         self._settings = settings
 
     def method(self, view: SummaryView) -> str:
@@ -77,31 +66,26 @@ class PartitionWriter:
         most = min(MAX_MEMORY_TOKENS, window // 20)
         instructions = view.prompt or INSTRUCTIONS
         budget = self._budget(window, instructions)
-        cache = self._cache(f"view\x1f{self._model(view)}\x1f{instructions}")
         portions = _packed([extractive.clip(_line(memory), most) for memory in memories], budget)
         heading = ""
         while len(portions) > 1:
             # A third of the budget for each: at most a third as many portions remain.
             parts = [
-                extractive.condense(self._part(view, generator, cache, instructions, portion, until), budget // 3)
+                extractive.condense(self._part(view, generator, instructions, portion, until), budget // 3)
                 for portion in portions
             ]
             portions, heading = _packed(parts, budget), f"{MERGE}\n"
         return self._ask(view, generator, instructions, heading + portions[0], until)
 
     def _part(
-        self,
-        view: SummaryView,
-        generator: Generator,
-        cache: PartCache,
-        instructions: str,
-        portion: str,
-        until: float | None,
+        self, view: SummaryView, generator: Generator, instructions: str, portion: str, until: float | None
     ) -> str:
-        known = cache.get(portion)
+        read = "\x1f".join((self._model(view), instructions, portion))
+        digest = hashlib.sha256(read.encode("utf-8", "surrogatepass")).hexdigest()
+        known = self._views.part(view.id, digest)
         if known is None:
             known = self._ask(view, generator, f"{instructions}\n\n{PART}", portion, until)
-            cache.set(portion, known)
+            self._views.save_part(view.id, digest, known)
         return known
 
     def _ask(self, view: SummaryView, generator: Generator, system: str, user: str, until: float | None) -> str:
