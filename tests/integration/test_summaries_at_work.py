@@ -116,7 +116,7 @@ def test_of_five_thousand_memories_in_fifty_partitions_only_what_changed_is_aske
 
         def store(made: list[Memory]) -> None:
             vectors = np.random.default_rng(2).standard_normal((len(made), 384)).astype(np.float32)
-            engine.container.records.put_many(made, vectors, [""] * len(made), deduplicate=False)
+            engine.container.consolidation.store(made, vectors, deduplicate=False, actor="client")
 
         everything = memories(range(50), 100)
         for first in range(0, len(everything), 500):

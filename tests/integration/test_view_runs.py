@@ -70,7 +70,7 @@ class Views:
 
 def store(engine: Engine, memories: Sequence[Memory]) -> None:
     vectors = np.random.default_rng(1).standard_normal((len(memories), 384)).astype(np.float32)
-    engine.container.records.put_many(memories, vectors, [""] * len(memories), deduplicate=False)
+    engine.container.consolidation.store(memories, vectors, deduplicate=False, actor="client")
 
 
 def _views(redis_url: str, llm: ScriptedLLM, **settings: Any) -> Any:
@@ -172,7 +172,7 @@ def test_a_partition_whose_memories_are_gone_forgets_them(views: Views):
     views.remember("bob", "User read book-2")
     view = views.view()
     views.run(view)
-    views.engine.container.records.delete([(m.scope, m.id) for m in gone])
+    views.engine.container.long_term_memory.delete([m.id for m in gone], namespace=views.namespace)
     views.run(view)
     partition = views.partitions(view)["ann"]
     assert (partition.summary, partition.memory_count, partition.empty_reason) == ("", 0, "no_matching_memories")
