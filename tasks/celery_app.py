@@ -71,6 +71,11 @@ def configure(application: Celery, settings: Settings) -> None:
                 # A tick that could not run in time is worthless: the next one does the same.
                 "options": {"queue": Queue.STORE.value, "expires": max(5.0, settings.dispatch_interval_seconds * 5)},
             },
+            "refresh-views": {
+                "task": "tasks.housekeeping.refresh_views",
+                "schedule": settings.summary_view_refresh_every_minutes * 60.0,
+                "options": {"queue": Queue.STORE.value},
+            },
             **maintenance_schedule(settings),
         },
         beat_max_loop_interval=max(0.2, min(5.0, settings.dispatch_interval_seconds)),
@@ -105,7 +110,7 @@ def _topics_schedule(settings: Settings) -> dict[str, Any]:
 app = Celery(
     "tasks",
     include=[
-        "tasks.base", "tasks.steps", "tasks.housekeeping", "tasks.summaries", "tasks.topics", "tasks.maintenance",
+        "tasks.base", "tasks.steps", "tasks.housekeeping", "tasks.topics", "tasks.maintenance",
     ],
 )  # fmt: skip
 configure(app, get_settings())

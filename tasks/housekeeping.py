@@ -11,3 +11,9 @@ from tasks.queues import Queue
 def dispatch() -> None:
     """Start what is due in the outbox. Lost ticks do not matter: the next one does the same."""
     container().dispatcher.run()
+
+
+@app.task(name="tasks.housekeeping.refresh_views", queue=Queue.STORE.value)
+def refresh_views() -> None:
+    """Start a run of every summary view that is `continuous`."""
+    container().summary_views.refresh_continuous()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from app.memory.models import BatchRef, SessionRef
+from app.memory.models import BatchRef, FoldRef, SessionRef, ViewRunRef
 from app.memory.topics.values import Corpus
 
 
@@ -23,7 +23,11 @@ class Background(Protocol):
         """Tasks that wait in all queues."""
         ...
 
-    def run_view(self, view_id: str, task_id: str | None) -> None:
+    def fold(self, work: FoldRef) -> None:
+        """Start the folding of a session."""
+        ...
+
+    def run_view(self, work: ViewRunRef) -> None:
         """Start a full run of a summary view."""
         ...
 

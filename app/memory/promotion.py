@@ -312,7 +312,7 @@ class Promotion:
             run_id = batch.ref.batch_id.partition("-")[2]
             self._acknowledge_session(batch.session, run_id, batch.done, batch.task_id, batch.counts)
         else:
-            self._outbox.finish_batch(batch.ref)
+            self._outbox.finish(batch.ref)
             if batch.task_id:
                 details = {**batch.counts, "step": "done", "memories_done": _size(batch)}
                 self._tasks.advance(batch.task_id, "success", utc_now(), details=details)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.memory.errors import BackendUnavailable
-from app.memory.models import BatchRef, Scope, SessionRef
+from app.memory.models import BatchRef, FoldRef, Scope, SessionRef, ViewRunRef, Work
 from app.store import codec, index, keys
 from app.store.client import RedisClient, store_errors
 from app.store.scripts import script
@@ -60,7 +60,7 @@ class Outbox:
 
     def claim(
         self, namespace: str | None, *, now: float, limit: int, lease_seconds: float, max_tries: int
-    ) -> tuple[list[SessionRef | BatchRef], int]:
+    ) -> tuple[list[Work], int]:
         """Work that is due, now leased to the caller, and how many members were given up. One round trip."""
         claimed, dead = self._claim(
             keys=[keys.outbox(namespace), keys.outbox_state(namespace), keys.dead_letters(namespace)],
@@ -68,23 +68,24 @@ class Outbox:
         )
         return [_member(namespace, raw.decode()) for raw in claimed], len(dead)
 
-    def add_batch(self, ref: BatchRef, due: float) -> None:
-        """Make sure that a batch comes back at `due` (Unix seconds) unless it is finished by then."""
+    def add(self, ref: BatchRef | ViewRunRef, due: float) -> None:
+        """Make sure that work comes back at `due` (Unix seconds) unless it is finished by then."""
+        namespace, member = _name(ref)
         with self._client.pipeline(transaction=False) as pipeline:
-            pipeline.sadd(keys.NAMESPACES, keys.encode(ref.namespace))
-            pipeline.zadd(keys.outbox(ref.namespace), {keys.batch_member(ref.batch_id): due})
-            pipeline.zadd(keys.DUE_TENANTS, {keys.encode(ref.namespace): due}, lt=True)
+            pipeline.sadd(keys.NAMESPACES, keys.encode(namespace))
+            pipeline.zadd(keys.outbox(namespace), {member: due})
+            pipeline.zadd(keys.DUE_TENANTS, {keys.encode(namespace): due}, lt=True)
             pipeline.execute()
 
-    def finish_batch(self, ref: BatchRef) -> None:
-        """The batch's work is done."""
-        member = keys.batch_member(ref.batch_id)
+    def finish(self, ref: BatchRef | ViewRunRef) -> None:
+        """The work is done."""
+        namespace, member = _name(ref)
         with self._client.pipeline(transaction=True) as pipeline:
-            pipeline.zrem(keys.outbox(ref.namespace), member)
-            pipeline.hdel(keys.outbox_state(ref.namespace), f"tries:{member}", f"first:{member}")
+            pipeline.zrem(keys.outbox(namespace), member)
+            pipeline.hdel(keys.outbox_state(namespace), f"tries:{member}", f"first:{member}")
             pipeline.execute()
 
-    def retry_at(self, ref: SessionRef | BatchRef, due: float) -> None:
+    def retry_at(self, ref: Work, due: float) -> None:
         """Make failed work due again at a time (Unix seconds); the try counts."""
         namespace, member = _name(ref)
         with self._client.pipeline(transaction=False) as pipeline:
@@ -92,7 +93,7 @@ class Outbox:
             pipeline.zadd(keys.DUE_TENANTS, {keys.encode(namespace): due}, lt=True)
             pipeline.execute()
 
-    def give_up(self, ref: SessionRef | BatchRef, reason: str) -> None:
+    def give_up(self, ref: Work, reason: str) -> None:
         """Move work to the dead letters, with the reason; `replay` brings it back."""
         namespace, member = _name(ref)
         with self._client.pipeline(transaction=True) as pipeline:
@@ -101,19 +102,19 @@ class Outbox:
             pipeline.hset(keys.dead_letters(namespace), member, codec.dumps({"reason": reason}))
             pipeline.execute()
 
-    def tries(self, ref: SessionRef | BatchRef) -> int:
+    def tries(self, ref: Work) -> int:
         """How often this work has been started since it last succeeded."""
         namespace, member = _name(ref)
         return int(self._client.hget(keys.outbox_state(namespace), f"tries:{member}") or 0)
 
-    def forgive(self, ref: SessionRef | BatchRef, most: int) -> int:
+    def forgive(self, ref: Work, most: int) -> int:
         """Lower the count of tries to at most `most`; the count."""
         namespace, member = _name(ref)
         tries = min(self.tries(ref), max(0, most))
         self._client.hset(keys.outbox_state(namespace), f"tries:{member}", tries)
         return tries
 
-    def dead_letters(self, namespace: str | None) -> list[tuple[SessionRef | BatchRef, str]]:
+    def dead_letters(self, namespace: str | None) -> list[tuple[Work, str]]:
         """Work that was given up, with its reasons."""
         stored = self._client.hgetall(keys.dead_letters(namespace))
         return [(_member(namespace, k.decode()), codec.loads(v).get("reason", "")) for k, v in stored.items()]
@@ -148,15 +149,25 @@ class Outbox:
         )
 
 
-def _name(ref: SessionRef | BatchRef) -> tuple[str | None, str]:
-    if isinstance(ref, SessionRef):
-        return ref.scope.namespace, keys.session_member(ref)
-    return ref.namespace, keys.batch_member(ref.batch_id)
+def _name(ref: Work) -> tuple[str | None, str]:
+    match ref:
+        case SessionRef():
+            return ref.scope.namespace, keys.session_member(ref)
+        case FoldRef():
+            return ref.session.scope.namespace, keys.fold_member(ref.session)
+        case ViewRunRef():
+            # A view has no owner: its runs belong to the tenant without a name.
+            return None, keys.view_member(ref.view_id, ref.task_id)
+        case BatchRef():
+            return ref.namespace, keys.batch_member(ref.batch_id)
 
 
-def _member(namespace: str | None, member: str) -> SessionRef | BatchRef:
+def _member(namespace: str | None, member: str) -> Work:
     kind, _, rest = member.partition(":")
     if kind == "b":
         return BatchRef(namespace, keys.decode(rest) or "")
-    user, _, session_id = rest.partition(":")
-    return SessionRef(Scope(namespace, keys.decode(user)), keys.decode(session_id) or "")
+    first, _, second = rest.partition(":")
+    if kind == "v":
+        return ViewRunRef(keys.decode(first) or "", keys.decode(second))
+    session = SessionRef(Scope(namespace, keys.decode(first)), keys.decode(second) or "")
+    return FoldRef(session) if kind == "f" else session
