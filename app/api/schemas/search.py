@@ -165,6 +165,8 @@ class SearchResultsSchema(AnswerSchema):
     """A page of hits."""
 
     OPTIONAL = frozenset({"why"})
+    # Not worth a model's attention: MCP's tools do not list them.
+    unlisted: ClassVar[tuple[str, ...]] = ("why", "memories.explanation")
 
     memories = fields.List(fields.Nested(MemoryResultSchema), metadata={"description": "Best first"})
     total = fields.Integer(metadata={"description": "True number of matches"})
