@@ -25,7 +25,9 @@ class Explorer:
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda said: self._said(said.type, said.text))
         kept = f"sessionStorage.setItem('explorer.namespace', {json.dumps(namespace)})"
-        page.add_init_script(f"if (sessionStorage.getItem('explorer.namespace') === null) {kept}")
+        page.add_init_script(
+            f"if (location.protocol === 'http:' && sessionStorage.getItem('explorer.namespace') === null) {kept}"
+        )
 
     def _said(self, kind: str, text: str) -> None:
         # The browser itself reports every answer of 4xx and 5xx; what the page makes of them is tested.

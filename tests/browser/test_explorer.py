@@ -12,6 +12,7 @@ import pytest
 from tests.browser.explorer import Explorer
 from tests.support.api import Api
 from tests.support.builders import a_memory, a_message, a_session, ago, unique
+from tests.support.stack import ROOT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Route
@@ -64,7 +65,6 @@ def test_a_search_shows_hits_with_the_parts_of_their_scores(api: Api, explorer: 
     bar = first.locator(".bar").bounding_box()
     assert bar is not None
     assert sum(widths) == pytest.approx(min(1.0, hit["explanation"]["final"]) * bar["width"], rel=0.03)
-    explorer.screenshot("search")
     # The address holds the search: it survives a reload.
     page.reload()
     expect(page.get_by_label("Query")).to_have_value("tea with Anna")
@@ -115,26 +115,31 @@ def test_a_memory_is_edited_pinned_undone_deleted_and_restored(api: Api, explore
     assert api.texts(topics={"eq": "bicycles"}) == ["User owns a blue bicycle"]
 
 
-def test_a_session_shows_what_became_of_its_messages(api: Api, explorer: Explorer) -> None:
-    said = a_message("My sister Anna moved to Oslo. She is allergic to peanuts.")
-    session = a_session().of(api.namespace, "maya").with_messages(said, a_message("Noted!", "assistant"))
-    session.having(context="Earlier they talked about tea.").put(api.http)
+def test_the_demo_session_shows_what_became_of_its_messages(api: Api, explorer: Explorer) -> None:
+    demo = json.loads((ROOT / "app/demo/conversation.json").read_text("utf-8"))["sessions"][0]
+    session = a_session(unique("settling-in")).of(api.namespace, "maya")
+    session = session.with_messages(*({"id": unique("msg"), **said} for said in demo["messages"]))
+    session.having(context="Maya came back after a long break.").put(api.http)
     page = explorer.open("session")
     page.get_by_role("link", name=session.session_id).click()
     # The view follows the pipeline by itself, without a reload.
-    expect(page.locator(".done")).to_have_count(2, timeout=30_000)
-    expect(page.get_by_text("Earlier they talked about tea.")).to_be_visible()
+    expect(page.locator(".done")).to_have_count(len(demo["messages"]), timeout=30_000)
+    expect(page.get_by_text("Maya came back after a long break.")).to_be_visible()
+    sister = next(said for said in session.body["messages"] if "My sister Anna" in said["content"])
     came = page.locator(".message", has_text="My sister Anna").get_by_role("list", name="Memories from this message")
     expect(came.get_by_role("link").first).to_be_visible()
     assert set(came.get_by_role("link").all_inner_texts()) == {
-        m["text"] for m in api.memories() if said["id"] in m["extracted_from"]
+        m["text"] for m in api.memories() if sister["id"] in m["extracted_from"]
     }
     explorer.screenshot("session")
     came.get_by_role("link").first.click()
     comes_from = page.get_by_role("region", name="Where it comes from")
-    expect(comes_from).to_contain_text("My sister Anna moved to Oslo.")
+    expect(comes_from).to_contain_text("My sister Anna lives in Delft")
     comes_from.get_by_role("link").first.click()
     expect(page.get_by_role("heading", name="Session")).to_be_visible()
+    explorer.open("search", text="What should I not cook for Anna and Maya?")
+    expect(page.locator(".hit").first).to_be_visible()
+    explorer.screenshot("search")
 
 
 def test_promote_now_is_followed_to_its_end(api: Api, explorer: Explorer) -> None:
@@ -180,6 +185,7 @@ def test_the_map_has_dots_a_legend_a_time_slider_and_keys(api: Api, explorer: Ex
     assert page.locator("svg.map").get_attribute("viewBox") != box
     page.get_by_role("button", name="Whole map").click()
     assert page.locator("svg.map").get_attribute("viewBox") == box
+    expect(page.get_by_role("slider")).to_have_value("20")
     page.get_by_role("slider").fill("5")
     expect(page.locator("circle:visible")).to_have_count(5)
     page.get_by_role("button", name="tea 7").click()
@@ -200,6 +206,22 @@ def test_the_overview_counts(api: Api, explorer: Explorer) -> None:
     page.get_by_text("As a table").click()
     expect(page.locator("tr", has_text=re.compile(r"^\d{4}-\d\d-\d\d")).last).to_contain_text("3")
     explorer.screenshot("overview")
+
+
+def test_a_user_is_erased_only_after_a_yes(api: Api, explorer: Explorer) -> None:
+    seeded(api)
+    api.create("Ben likes coffee", user_id="ben")
+    page = explorer.open("overview")
+    expect(page.get_by_role("button", name="Erase user")).to_have_count(0)
+    page.get_by_label("User").fill("maya")
+    page.get_by_role("button", name="Apply").click()
+    page.get_by_role("button", name="Erase user maya").click()
+    page.get_by_role("dialog").press("Escape")
+    assert len(api.ids()) == 4
+    page.get_by_role("button", name="Erase user maya").click()
+    page.get_by_role("dialog").get_by_role("button", name="Erase").click()
+    expect(page.get_by_text("Erased, and verified.")).to_be_visible()
+    assert api.texts() == ["Ben likes coffee"]
 
 
 def test_a_hostile_memory_is_only_text_in_every_view(api: Api, explorer: Explorer) -> None:
@@ -286,15 +308,17 @@ def test_every_view_passes_axe_and_fits_a_phone(api: Api, explorer: Explorer, th
     page.route("**/v1/topics/map?*", lambda route: route.fulfill(json=answer))
     views = {
         "search": ".hit", f"memory/{memory_id}": ".timeline", f"session/{session.session_id}": ".message",
-        "map": "circle", "overview": "td",
+        "map": "circle", "overview": ".chart",
     }  # fmt: skip
     for view, content in views.items():
         explorer.open(view, **({"text": "bicycle"} if view == "search" else {}))
+        expect(page.locator("[aria-busy]")).to_have_count(0)
         page.locator(content).first.wait_for()
         assert explorer.accessibility_problems() == [], view
     page.set_viewport_size({"width": 360, "height": 740})
     for view, content in views.items():
         explorer.open(view)
+        expect(page.locator("[aria-busy]")).to_have_count(0)
         page.locator(content).first.wait_for()
         assert not explorer.wider_than_the_window(), view
     explorer.screenshot(f"phone-{theme}")

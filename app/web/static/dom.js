@@ -28,6 +28,9 @@ export function time(value) {
   return el("time", { datetime: value, title: value }, shown);
 }
 
+/** Types of memories as people call them. */
+export const KINDS = { semantic: "fact", episodic: "event", message: "message" };
+
 export const number = (value, digits = 2) => (value === null || value === undefined ? "–" : value.toFixed(digits));
 
 export const count = (value, noun) => `${value.toLocaleString()} ${value === 1 ? noun : noun.replace(/y$/, "ie") + "s"}`;

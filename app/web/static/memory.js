@@ -1,8 +1,8 @@
 // One memory: what it says, where that comes from, what it was before; changing it.
 
 import { call, link, memoryPath, scope } from "./api.js";
-import { confirmed, el, empty, failure, field, say, tags, time, told } from "./dom.js";
 import { difference } from "./diff.js";
+import { KINDS, confirmed, el, empty, failure, field, say, tags, time, told } from "./dom.js";
 
 export const TITLE = "Memory";
 
@@ -19,9 +19,9 @@ function open(id) {
 
 function facts(memory) {
   const rows = [
-    ["Id", el("code", {}, memory.id)], ["Type", memory.memory_type], ["Namespace", memory.namespace || "none"],
+    ["Id", el("code", {}, memory.id)], ["Type", KINDS[memory.memory_type] || memory.memory_type], ["Namespace", memory.namespace || "none"],
     ["User", memory.user_id || "none"], ["Made", time(memory.created_at)], ["Changed", time(memory.updated_at)],
-    ["Last used", time(memory.last_accessed)], ["Happened", time(memory.event_date)],
+    ["Last used", time(memory.last_accessed)], ["Happened", memory.event_date && time(memory.event_date)],
     ["True until", memory.valid_to && time(memory.valid_to)],
     ["Replaced by", memory.superseded_by && el("a", { href: link("memory", memory.superseded_by, memory) }, memory.superseded_by)],
     ["Session", memory.session_id && el("a", { href: link("session", memory.session_id, memory) }, memory.session_id)],
@@ -126,7 +126,7 @@ function card(history, memory, query, again) {
   const edit = () => { form.hidden = !form.hidden; if (!form.hidden) form.elements.text.focus(); };
   return el("section", { class: "card" }, told(memory.text), tags("Topics", memory.topics), tags("Entities", memory.entities),
     el("div", { class: "row" },
-      el("button", { type: "button", click: on.pin, "aria-pressed": String(memory.pinned) }, memory.pinned ? "Unpin" : "Pin"),
+      el("button", { type: "button", click: on.pin }, memory.pinned ? "Unpin" : "Pin"),
       el("button", { type: "button", click: edit }, "Edit"),
       history.versions.length > 0 && el("button", { type: "button", click: on.restore }, "Undo last change"),
       el("button", { type: "button", class: "danger", click: on.remove }, "Delete")),

@@ -1,7 +1,7 @@
 // The state of the whole: how much is remembered, about what, what waits, what models cost.
 
 import { call, readiness, scope, scopeFilters, search } from "./api.js";
-import { count, el, failure, number, svg } from "./dom.js";
+import { confirmed, el, failure, number, svg } from "./dom.js";
 
 export const TITLE = "Overview";
 const DAYS = 14;
@@ -72,6 +72,27 @@ async function usage(signal) {
   ];
 }
 
+/** Erasing a user cannot be undone: it is offered only for the one named at the top. */
+function erase() {
+  const { namespace, user_id: user } = scope();
+  if (!user) return null;
+  const out = el("div", {});
+  const run = async () => {
+    const where = namespace ? `namespace ${namespace}` : "the namespace without a name";
+    if (!(await confirmed(`Erase all sessions, memories and history of user ${user} in ${where}? This cannot be undone.`, "Erase"))) return;
+    try {
+      const receipt = await call("DELETE", "/v1/user-data", { query: scope() });
+      const rows = Object.entries(receipt.deleted).map(([what, many]) => [what.replaceAll("_", " "), many]);
+      out.replaceChildren(el("p", { role: "status" }, receipt.verified ? "Erased, and verified. " : "Erased, but not verified. ",
+        "Receipt ", el("code", {}, receipt.id)), table(["What", "Erased"], rows));
+    } catch (error) {
+      out.replaceChildren(failure(error));
+    }
+  };
+  return el("section", { "aria-label": "Erase" }, el("h3", {}, "Erase"),
+    el("button", { type: "button", class: "danger", click: run }, "Erase user ", el("bdi", {}, user)), out);
+}
+
 export async function show(root, { signal }) {
   root.append(el("h2", {}, "Overview"));
   const parts = [["Server", ready], ["What is remembered", remembered], ["Language models", usage]];
@@ -85,4 +106,5 @@ export async function show(root, { signal }) {
     }
     section.removeAttribute("aria-busy");
   }));
+  root.append(erase() || "");
 }

@@ -1,12 +1,12 @@
 // Search: what is found, in which order, and why.
 
 import { link, scope, scopeFilters, search } from "./api.js";
-import { count, el, empty, failure, field, number, say, select, tags, time, told } from "./dom.js";
+import { KINDS, count, el, empty, failure, field, number, say, select, tags, time } from "./dom.js";
 
 export const TITLE = "Search";
 const MODES = [["hybrid", "both"], ["semantic", "by meaning"], ["keyword", "by words"]];
-const TYPES = [["", "any"], ["semantic", "fact"], ["episodic", "event"], ["message", "message"]];
-export const PARTS = [
+const TYPES = [["", "any"], ...Object.entries(KINDS)];
+const PARTS = [
   ["semantic", "meaning"], ["keyword", "words"], ["boosts", "boosts"],
   ["freshness", "last use"], ["novelty", "newness"], ["exact_match", "same text"],
 ];
@@ -29,9 +29,9 @@ function request(query) {
 }
 
 /** The parts of a score as one bar, and in words. */
-export function breakdown(parts) {
+function breakdown(parts) {
   if (!parts) return null;
-  const shown = PARTS.filter(([name]) => Math.abs(parts[name]) >= 0.0005);
+  const shown = PARTS.filter(([name]) => Math.abs(parts[name]) >= 0.005);
   const bar = el("div", { class: "bar", "aria-hidden": "true" });
   for (const [name] of shown) {
     const part = el("span", { class: `part ${name}` });
@@ -45,7 +45,7 @@ export function breakdown(parts) {
 }
 
 function hit(memory, rank) {
-  const facts = [memory.memory_type, memory.user_id && `user ${memory.user_id}`, memory.pinned && "pinned"];
+  const facts = [KINDS[memory.memory_type], memory.user_id && `user ${memory.user_id}`, memory.pinned && "pinned"];
   return el("li", { class: "card hit" },
     el("div", { class: "row" }, el("span", { class: "rank" }, `${rank}`),
       el("a", { class: "told", dir: "auto", href: link("memory", memory.id, memory) }, memory.text)),
@@ -57,7 +57,7 @@ function hit(memory, rank) {
 
 function whyNot(why) {
   return el("section", { class: "card why", "aria-label": "Why not" },
-    el("h3", {}, why.rank ? `Rank ${why.rank}` : "Not in the results"),
+    el("h3", {}, why.rank ? `Rank ${why.rank}` : "No rank"),
     el("p", { dir: "auto" }, why.reason), breakdown(why.explanation));
 }
 
