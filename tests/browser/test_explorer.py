@@ -131,6 +131,7 @@ def test_the_demo_session_shows_what_became_of_its_messages(api: Api, explorer: 
     assert set(came.get_by_role("link").all_inner_texts()) == {
         m["text"] for m in api.memories() if sister["id"] in m["extracted_from"]
     }
+    came.scroll_into_view_if_needed()
     explorer.screenshot("session")
     came.get_by_role("link").first.click()
     comes_from = page.get_by_role("region", name="Where it comes from")
@@ -226,18 +227,17 @@ def test_a_user_is_erased_only_after_a_yes(api: Api, explorer: Explorer) -> None
 
 def test_a_hostile_memory_is_only_text_in_every_view(api: Api, explorer: Explorer) -> None:
     odd = unique("<b>odd</b>/?#&")
+    encoded = quote(odd, safe="")
     api.create(
         a_memory(HOSTILE, id=odd, topics=[f"<i>{'t' * 120}"], entities=["<u>e</u>"], session_id=odd), user_id="<x>"
     )
     message = a_message(HOSTILE, id=odd)
-    session = a_session(odd).of(api.namespace, "<x>").with_messages(message)
-    session.put(api.http)
-    api.http.patch(f"/v1/long-term-memory/{quote(odd, safe='')}", json={"text": f"{HOSTILE} again"})
+    a_session(encoded).of(api.namespace, "<x>").with_messages(message).put(api.http)
+    api.http.patch(f"/v1/long-term-memory/{encoded}", json={"text": f"{HOSTILE} again"})
     page = explorer.page
     page.set_viewport_size({"width": 390, "height": 800})
     point = {**POINTS[0], "text": HOSTILE, "topic": HOSTILE}
     page.route("**/v1/topics/map?*", lambda route: route.fulfill(json={"points": [point], "total": 1, "model": None}))
-    encoded = quote(odd, safe="")
     for view in ("search", f"memory/{encoded}", f"session/{encoded}", "map", "overview"):
         explorer.open(view)
         if view == "map":
