@@ -12,6 +12,7 @@ from app.api.errors import register_error_handlers
 from app.api.openapi import WireApi, explorer
 from app.api.wire import OrjsonProvider
 from app.config import Settings
+from app.web import explorer as memory_explorer
 
 
 class AnyPath(PathConverter):
@@ -59,5 +60,6 @@ def build(settings: Settings) -> Flask:
     for module in modules:
         api.register_blueprint(module.bp)
     flask.register_blueprint(explorer())
+    flask.register_blueprint(memory_explorer.bp)
     flask.wsgi_app = OneSlashForm(flask.wsgi_app)  # type: ignore[method-assign]
     return flask
