@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ExtractionBackendName = Literal["auto", "llm", "rules"]
+SummarizationBackendName = Literal["auto", "llm", "extractive"]
+SUMMARIZATION_PLACEHOLDERS = ("{prev_summary}", "{messages_joined}")
 
 
 def _empty_is_none(value: object) -> object:
@@ -87,6 +89,17 @@ class Settings(BaseSettings):
     long_term_memory: bool = Field(True, description="False: long-term routes answer 400 and nothing is promoted.")
     enable_working_memory_summarization: bool = Field(True, description="Fold long sessions into `context`.")
     summarization_threshold: float = Field(0.7, gt=0, le=1, description="Share of the window that triggers a fold.")
+    summarization_backend: SummarizationBackendName = Field(
+        "auto", description="`llm`, `extractive`, or `auto`: the LLM when a key or base URL is set, else extractive."
+    )
+    progressive_summarization_prompt: OptionalStr = Field(
+        None,
+        description="Prompt for folding, with `{prev_summary}` and `{messages_joined}` in it; unset: the built-in one.",
+    )
+    summary_view_refresh_every_minutes: float = Field(
+        60.0, gt=0, description="How often beat refreshes the summary views that are `continuous`."
+    )
+    summary_view_concurrency: int = Field(4, ge=1, description="Model calls of one run of a summary view at once.")
     default_context_window: int = Field(
         128_000, ge=1, description="Window in tokens of a `model_name` that is not in the table."
     )
@@ -231,6 +244,26 @@ class Settings(BaseSettings):
         if self.extraction_backend == "auto":
             return "llm" if self.llm_configured else "rules"
         return self.extraction_backend
+
+    @property
+    def resolved_summarization_backend(self) -> Literal["llm", "extractive"]:
+        """`auto` means the LLM when there is one."""
+        if self.summarization_backend == "auto":
+            return "llm" if self.llm_configured else "extractive"
+        return self.summarization_backend
+
+    @property
+    def view_slice_seconds(self) -> float:
+        """Time that a task spends on a summary view before it makes room; a last model call may take as long again."""
+        return 0.4 * self.task_time_limit_seconds
+
+    @field_validator("progressive_summarization_prompt")
+    @classmethod
+    def _has_placeholders(cls, prompt: str | None) -> str | None:
+        missing = [name for name in SUMMARIZATION_PLACEHOLDERS if prompt is not None and name not in prompt]
+        if missing:
+            raise ValueError(f"PROGRESSIVE_SUMMARIZATION_PROMPT must contain {' and '.join(missing)}")
+        return prompt
 
     def redis_database_url(self, database: int) -> str:
         """`REDIS_URL` with another database number (indexes live in 0 only; Celery gets others)."""

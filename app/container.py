@@ -32,12 +32,16 @@ from app.memory.prompt import PromptHydration
 from app.memory.query_embedding import QueryEmbedder
 from app.memory.query_optimization import QueryOptimizer
 from app.memory.search import MemorySearch
+from app.memory.summarization.partitions import PartitionWriter
+from app.memory.summarization.sessions import SessionFolding
+from app.memory.summarization.summarizers import ExtractiveSummarizer, LlmSummarizer, Summarizer
 from app.memory.summary_views import SummaryViews
 from app.memory.topics.catalog import TopicCatalog
 from app.memory.topics.enrichment import TopicEnrichment
 from app.memory.topics.refit import TopicRefit
 from app.memory.working import WorkingMemory
 from app.providers.interfaces import Embedder, EntityRecognizer, Generator, Reranker, TopicModel
+from app.providers.tokens import counting_method
 from app.providers.topic_process import BertopicProcess
 from app.store.batches import BatchRepository, TaskRepository
 from app.store.changes import ChangeRepository, Limits
@@ -45,6 +49,7 @@ from app.store.client import RedisClient, connect
 from app.store.compaction import CompactionRepository
 from app.store.events import EventRepository
 from app.store.facets import FacetRepository
+from app.store.folds import FoldRepository
 from app.store.jobs import JobRepository
 from app.store.model_gate import GateLimits, ModelGate
 from app.store.neighbours import NeighbourRepository
@@ -210,6 +215,14 @@ class Container:
         return RulesExtractor(self.settings.ner_model)
 
     @cached_property
+    def summarizer(self) -> Summarizer:
+        """What summarizes: a language model, or extraction."""
+        if self.settings.resolved_summarization_backend == "llm":
+            assert self.generator is not None, "SUMMARIZATION_BACKEND=llm needs OPENAI_API_KEY or OPENAI_BASE_URL"
+            return LlmSummarizer(self.generator, self.settings)
+        return ExtractiveSummarizer()
+
+    @cached_property
     def strategies(self) -> Mapping[str, ExtractionStrategy]:
         """What sessions can ask extraction for."""
         return load_strategies(self.settings.extraction_strategies)
@@ -229,6 +242,7 @@ class Container:
     def warm_queries(self) -> None:
         """Load what the first search needs: for a web process, before it takes requests."""
         self.embedder.warm()
+        counting_method()
 
     def warm_pipeline(self) -> None:
         """Load what the first promotion needs: for a worker's child, before it takes tasks."""
@@ -337,7 +351,6 @@ class Container:
             self.outbox,
             ViewRepository(self.redis),
             lambda: self.query_cache,
-            self.background,
         )
 
     @cached_property
@@ -346,14 +359,21 @@ class Container:
         return PromptHydration(self.working_memory, self.search)
 
     @cached_property
+    def folding(self) -> SessionFolding:
+        """Summaries of long sessions."""
+        return SessionFolding(self.sessions, FoldRepository(self.redis), lambda: self.summarizer, self.settings)
+
+    @cached_property
     def summary_views(self) -> SummaryViews:
         """Summary views."""
+        views = ViewRepository(self.redis)
         return SummaryViews(
-            ViewRepository(self.redis),
+            views,
             self.records,
             self.tasks,
+            self.outbox,
             self.background,
-            lambda: self.generator,
+            PartitionWriter(lambda: self.generator, views, self.settings),
             self.settings,
         )
 

@@ -210,6 +210,7 @@ class Stack:
         rows = [
             ("API", self.base_url),
             ("API docs", docs),
+            ("Explorer", f"{self.base_url}/explorer"),
             ("MCP", self.mcp_url),
             ("Flower", f"http://127.0.0.1:{self.environment['FLOWER_PORT']}  user {user}, password {password}"),
             ("Redis", _without_password(self.environment["REDIS_URL"])),

@@ -47,6 +47,20 @@ current() { # whether an earlier run installed what this one would; dev includes
     return 1
 }
 
+find_browser() { # for tests/browser; where it cannot be had, they are skipped
+    local name
+    for name in chromium chromium-browser google-chrome google-chrome-stable; do
+        if command -v "$name" >/dev/null; then return; fi
+    done
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "Installing Chromium for the browser tests"
+        if { timeout 60 apt-get update && timeout 300 apt-get install -y --no-install-recommends chromium; } >/dev/null 2>&1; then
+            return
+        fi
+    fi
+    say "No Chromium: the browser tests will be skipped (Debian and Ubuntu: apt install chromium)"
+}
+
 # Only one set-up at a time: `make demo` and `make test` may start together on a fresh clone.
 mkdir -p "$venv"
 exec 9>"$venv/.setup.lock"
@@ -76,6 +90,7 @@ if ! current; then
     fi
     say "Installing the platform (.[$extra], a few minutes the first time)"
     "${pip[@]}" install -c constraints.txt -e ".[$extra]"
+    if [ "$extra" = dev ]; then find_browser; fi
     fingerprint >"$venv/.setup-$extra"
 fi
 

@@ -13,13 +13,12 @@ from redis.exceptions import RedisError
 from app.config import get_settings
 from app.memory.background import QueueState, Schedule
 from app.memory.errors import BackendUnavailable
-from app.memory.models import BatchRef, SessionRef
+from app.memory.models import BatchRef, FoldRef, SessionRef, ViewRunRef
 from app.memory.topics.values import Corpus
 from tasks import pipelines, schedule
 from tasks.celery_app import app
 from tasks.observing import SENT_AT
 from tasks.queues import Queue
-from tasks.summaries import run_view
 from tasks.topics import refit
 
 log = structlog.get_logger(__name__)
@@ -51,9 +50,14 @@ class CeleryBackground:
         """Start the chain for a stored batch."""
         self._send(pipelines.enrich(batch) if batch.kind == "enrich" else pipelines.create(batch))
 
-    def run_view(self, view_id: str, task_id: str | None) -> None:
+    def fold(self, work: FoldRef) -> None:
+        """Start the folding of a session."""
+        with_llm = get_settings().resolved_summarization_backend == "llm"
+        self._send(pipelines.folding(work, with_llm=with_llm))
+
+    def run_view(self, work: ViewRunRef) -> None:
         """Start a full run of a summary view."""
-        self._send(run_view.s(view_id, task_id))
+        self._send(pipelines.view_run(work))
 
     def refit_topics(self, corpus: Corpus, task_id: str, *, fit: bool) -> None:
         """Start a refit of topics."""

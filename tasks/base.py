@@ -14,7 +14,7 @@ from celery.exceptions import Ignore, SoftTimeLimitExceeded
 
 from app.container import Container, container
 from app.memory.errors import BackendUnavailable
-from app.memory.models import BatchRef, Scope, SessionRef
+from app.memory.models import BatchRef, FoldRef, Scope, SessionRef, ViewRunRef, Work
 from tasks.celery_app import app
 from tasks.observing import ObservedTask, observed
 from tasks.queues import Queue
@@ -29,18 +29,28 @@ REST_SECONDS = 15.0
 Reference = list[Any]
 
 
-def pack(ref: BatchRef | SessionRef) -> Reference:
+def pack(ref: Work) -> Reference:
     """A reference as it travels in a task message: names only, never texts."""
-    if isinstance(ref, BatchRef):
-        return [ref.namespace, ref.batch_id]
-    return [ref.scope.namespace, ref.scope.user_id, ref.session_id]
+    match ref:
+        case BatchRef():
+            return ["batch", ref.namespace, ref.batch_id]
+        case FoldRef():
+            return ["fold", *pack(ref.session)[1:]]
+        case ViewRunRef():
+            return ["view", ref.view_id, ref.task_id]
+        case SessionRef():
+            return ["session", ref.scope.namespace, ref.scope.user_id, ref.session_id]
 
 
-def unpack(reference: Reference) -> BatchRef | SessionRef:
+def unpack(reference: Reference) -> Work:
     """The inverse of `pack`."""
-    if len(reference) == 2:
-        return BatchRef(*reference)
-    return SessionRef(Scope(reference[0], reference[1]), reference[2])
+    kind, *names = reference
+    if kind == "batch":
+        return BatchRef(*names)
+    if kind == "view":
+        return ViewRunRef(*names)
+    session = SessionRef(Scope(names[0], names[1]), names[2])
+    return FoldRef(session) if kind == "fold" else session
 
 
 class StepTask(ObservedTask):
@@ -60,7 +70,7 @@ class StepTask(ObservedTask):
         failed = getattr(exc, "__notes__", args[1])[0]
         log.error("step failed", step=failed, task=task_id, reference=args[0], error=f"{type(exc).__name__}: {exc}")
         engine = self.engine
-        source: BatchRef | SessionRef = ref
+        source: Work = ref
         batch = engine.batches.load(ref) if isinstance(ref, BatchRef) else None
         if batch is not None and batch.session is not None:
             source = batch.session
@@ -71,7 +81,7 @@ class StepTask(ObservedTask):
         transient = isinstance(exc, TRANSIENT)
         reason = f"{failed}: {type(exc).__name__}: {exc}"
         final = tries >= engine.settings.task_max_attempts and not transient
-        engine.promotion.note_failure(ref, reason, final=final)
+        _note_failure(engine, ref, reason, final=final)
         if final:
             engine.outbox.give_up(source, reason)
         else:
@@ -83,7 +93,16 @@ class StepTask(ObservedTask):
 def _show(engine: Container, reference: Reference, error: BaseException) -> None:
     """Let the work's task record say why it is tried again; no trouble of its own may stop that."""
     with suppress(BackendUnavailable):
-        engine.promotion.note_failure(unpack(reference), f"{type(error).__name__}: {error}")
+        _note_failure(engine, unpack(reference), f"{type(error).__name__}: {error}")
+
+
+def _note_failure(engine: Container, work: Work, error: str, *, final: bool = False) -> None:
+    """Tell whoever keeps the work's task record; folding has none."""
+    match work:
+        case ViewRunRef():
+            engine.summary_views.note_failure(work, error, final=final)
+        case SessionRef() | BatchRef():
+            engine.promotion.note_failure(work, error, final=final)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +111,16 @@ class Step:
 
     name: str
     queue: Queue
-    function: Callable[..., BatchRef | None]
+    function: Callable[..., Work | None]
 
 
 _steps: dict[str, Step] = {}
 
 
-def step(queue: Queue) -> Callable[[Callable[..., BatchRef | None]], Step]:
+def step(queue: Queue) -> Callable[[Callable[..., Work | None]], Step]:
     """Make a function a step that runs in this queue."""
 
-    def decorate(function: Callable[..., BatchRef | None]) -> Step:
+    def decorate(function: Callable[..., Work | None]) -> Step:
         made = Step(function.__name__, queue, function)
         _steps[made.name] = made
         return made

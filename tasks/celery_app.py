@@ -89,7 +89,7 @@ app = Celery(
     "tasks",
     task_cls="tasks.observing:ObservedTask",
     include=[
-        "tasks.base", "tasks.steps", "tasks.housekeeping", "tasks.summaries", "tasks.topics", "tasks.maintenance",
+        "tasks.base", "tasks.steps", "tasks.housekeeping", "tasks.topics", "tasks.maintenance",
     ],
 )  # fmt: skip
 configure(app, get_settings())

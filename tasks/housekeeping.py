@@ -17,3 +17,9 @@ def dispatch() -> dict[str, int]:
 def deliver_events() -> dict[str, int]:
     """Send waiting events to the webhook."""
     return container().event_delivery.run()
+
+
+@app.task(name="tasks.housekeeping.refresh_views", queue=Queue.STORE.value)
+def refresh_views() -> None:
+    """Start a run of every summary view that is `continuous`."""
+    container().summary_views.refresh_continuous()

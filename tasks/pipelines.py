@@ -12,10 +12,23 @@ from typing import Any
 
 from celery import chain
 
-from app.memory.models import BatchRef, SessionRef
+from app.memory.models import BatchRef, FoldRef, SessionRef, ViewRunRef
 from tasks.base import Step, pack, segment
 from tasks.queues import Queue
-from tasks.steps import acknowledge, deduplicate, embed, entities, extract, ground, index, refresh, topics
+from tasks.steps import (
+    acknowledge,
+    deduplicate,
+    embed,
+    entities,
+    extract,
+    fold,
+    ground,
+    index,
+    refresh,
+    refresh_view,
+    summarize,
+    topics,
+)
 
 
 def promotion(session: SessionRef, run_id: str, *, with_llm: bool) -> Any:
@@ -26,13 +39,23 @@ def promotion(session: SessionRef, run_id: str, *, with_llm: bool) -> Any:
 
 
 def create(batch: BatchRef) -> Any:
-    """A large direct create enters the same chain where enrichment begins."""
-    return _chain(pack(batch), entities, embed, topics, deduplicate, index, acknowledge)
+    """A large direct create: searchable first, then enriched like a small one."""
+    return _chain(pack(batch), embed, deduplicate, index, entities, topics, refresh, acknowledge)
 
 
 def enrich(batch: BatchRef) -> Any:
     """A small direct create is searchable already; what is left is its topics and entities."""
     return _chain(pack(batch), entities, topics, refresh, acknowledge)
+
+
+def folding(work: FoldRef, *, with_llm: bool) -> Any:
+    """Summarize → fold: a session's older messages give way to a summary."""
+    return _chain(pack(work), replace(summarize, queue=Queue.LLM if with_llm else Queue.ML), fold)
+
+
+def view_run(work: ViewRunRef) -> Any:
+    """One step, which ends early and comes back where a run takes long."""
+    return _chain(pack(work), refresh_view)
 
 
 def _chain(reference: list[Any], *steps: Step, run_id: str | None = None) -> Any:

@@ -49,6 +49,14 @@ def schedules(settings: Settings) -> tuple[Schedule, ...]:
             purpose="Sends waiting events to the webhook",
         ),
         Schedule(
+            name="refresh-views",
+            task="tasks.housekeeping.refresh_views",
+            every_seconds=settings.summary_view_refresh_every_minutes * 60.0,
+            enabled=True,
+            switch="SUMMARY_VIEW_REFRESH_EVERY_MINUTES",
+            purpose="Starts a run of every summary view that is continuous",
+        ),
+        Schedule(
             name="topics",
             task="tasks.topics.check",
             every_seconds=settings.topic_check_seconds,

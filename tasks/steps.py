@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.container import Container
-from app.memory.models import BatchRef, SessionRef
+from app.memory.models import BatchRef, FoldRef, SessionRef, ViewRunRef
 from tasks.base import step
 from tasks.queues import Queue
 
@@ -60,3 +60,21 @@ def refresh(engine: Container, batch: BatchRef) -> BatchRef | None:
 def acknowledge(engine: Container, batch: BatchRef) -> BatchRef | None:
     """Mark the sources as done."""
     return engine.promotion.acknowledge(batch)
+
+
+@step(queue=Queue.ML)
+def summarize(engine: Container, work: FoldRef) -> FoldRef | None:
+    """Draft the summary of a session's older messages."""
+    return engine.folding.summarize(work)
+
+
+@step(queue=Queue.STORE)
+def fold(engine: Container, work: FoldRef) -> None:
+    """Let the summary take their place."""
+    return engine.folding.fold(work)
+
+
+@step(queue=Queue.LLM)
+def refresh_view(engine: Container, work: ViewRunRef) -> None:
+    """Summarize the partitions of a view that changed."""
+    return engine.summary_views.run(work)

@@ -25,6 +25,7 @@ from app.api.observing import observe
 from app.api.openapi import WireApi, explorer
 from app.api.wire import OrjsonProvider
 from app.config import Settings
+from app.web import explorer as memory_explorer
 
 
 class AnyPath(PathConverter):
@@ -74,5 +75,6 @@ def build(settings: Settings) -> Flask:
         api.register_blueprint(module.bp)
     flask.register_blueprint(metrics.bp)
     flask.register_blueprint(explorer())
+    flask.register_blueprint(memory_explorer.bp)
     flask.wsgi_app = OneSlashForm(flask.wsgi_app)  # type: ignore[method-assign]
     return flask

@@ -12,7 +12,7 @@ from app.api.resource import blueprint, engine, refusals
 from app.api.schemas.base import AnswerSchema, QuerySchema, WireSchema
 from app.api.schemas.fields import ScopeName
 from app.memory.jobs import Job
-from app.memory.models import BatchRef, SessionRef
+from app.memory.models import BatchRef, FoldRef, SessionRef, ViewRunRef, Work
 
 bp = blueprint("jobs", "", "Background jobs and dead letters")
 
@@ -67,23 +67,26 @@ class TenantSchema(QuerySchema):
 class DeadLetterSchema(AnswerSchema):
     """Work that was given up after its tries; it waits to be replayed."""
 
-    NULLABLE = frozenset({"namespace", "user_id", "session_id", "batch_id"})
+    NULLABLE = frozenset({"namespace", "user_id", "session_id", "batch_id", "view_id"})
 
     namespace = ma.fields.String()
     user_id = ma.fields.String()
-    session_id = ma.fields.String(metadata={"description": "Set when a session's promotion was given up"})
+    session_id = ma.fields.String(metadata={"description": "Set when a session's promotion or folding was given up"})
     batch_id = ma.fields.String(metadata={"description": "Set when a create was given up"})
+    view_id = ma.fields.String(metadata={"description": "Set when a run of a summary view was given up"})
     reason = ma.fields.String()
 
-    def to_wire(self, value: tuple[SessionRef | BatchRef, str]) -> dict[str, Any]:
+    def to_wire(self, value: tuple[Work, str]) -> dict[str, Any]:
         """The work by its names, and why it was given up."""
         ref, reason = value
-        session = ref if isinstance(ref, SessionRef) else None
+        session = ref.session if isinstance(ref, FoldRef) else ref if isinstance(ref, SessionRef) else None
+        batch = ref if isinstance(ref, BatchRef) else None
         return {
-            "namespace": session.scope.namespace if session else ref.namespace,  # type: ignore[union-attr]
+            "namespace": session.scope.namespace if session else batch.namespace if batch else None,
             "user_id": session.scope.user_id if session else None,
             "session_id": session.session_id if session else None,
-            "batch_id": None if session else ref.batch_id,  # type: ignore[union-attr]
+            "batch_id": batch.batch_id if batch else None,
+            "view_id": ref.view_id if isinstance(ref, ViewRunRef) else None,
             "reason": reason,
         }
 

@@ -70,7 +70,7 @@ class SearchArguments(SearchRequestSchema):
     """A search, or with text null a listing."""
 
     # Accepted, but not worth a model's attention.
-    unlisted: ClassVar[tuple[str, ...]] = ("hybrid_alpha", "text_scorer", "as_of", "include_pending")
+    unlisted: ClassVar[tuple[str, ...]] = ("hybrid_alpha", "text_scorer", "as_of", "include_pending", "explain", "why")
 
     text = Text(
         required=True,
@@ -110,6 +110,8 @@ class PromptArguments(SearchRequestSchema):
         "extraction_strategy",
         "as_of",
         "include_pending",
+        "explain",
+        "why",
     )
     _own: ClassVar[tuple[str, ...]] = (
         "query", "session_id", "model_name", "context_window_max", "include_long_term_search",

@@ -74,7 +74,7 @@ class _Shapes:
 
     def result(self, schema: Any) -> Json:
         """What a tool returns."""
-        return _plain(self._results.schema2jsonschema(schema()))
+        return _plain(self._results.schema2jsonschema(schema(exclude=getattr(schema, "unlisted", ()))))
 
 
 def _plain(shape: Any) -> Json:

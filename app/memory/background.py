@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.memory.models import BatchRef, SessionRef
+from app.memory.models import BatchRef, FoldRef, SessionRef, ViewRunRef
 from app.memory.topics.values import Corpus
 
 
@@ -54,7 +54,11 @@ class Background(Protocol):
         """What runs by the clock."""
         ...
 
-    def run_view(self, view_id: str, task_id: str | None) -> None:
+    def fold(self, work: FoldRef) -> None:
+        """Start the folding of a session."""
+        ...
+
+    def run_view(self, work: ViewRunRef) -> None:
         """Start a full run of a summary view."""
         ...
 

@@ -10,7 +10,7 @@ from app import correlation
 from app.config import Settings
 from app.memory.background import Background
 from app.memory.identity import new_id
-from app.memory.models import SessionRef
+from app.memory.models import BatchRef, FoldRef, SessionRef, ViewRunRef, Work
 from app.store.outbox import Outbox
 
 log = structlog.get_logger(__name__)
@@ -53,12 +53,20 @@ class Dispatcher:
             )
             for ref in claimed:
                 with correlation.resumed(self._outbox.origin(ref)):
-                    if isinstance(ref, SessionRef):
-                        self._background.promote(ref, new_id())
-                    else:
-                        self._background.process(ref)
+                    self._start(ref)
             self._outbox.settle(namespace)
             started += len(claimed)
             if given_up:
                 log.error("work given up; see the dead letters", namespace=namespace, count=given_up)
         return started
+
+    def _start(self, work: Work) -> None:
+        match work:
+            case SessionRef():
+                self._background.promote(work, new_id())
+            case FoldRef():
+                self._background.fold(work)
+            case ViewRunRef():
+                self._background.run_view(work)
+            case BatchRef():
+                self._background.process(work)

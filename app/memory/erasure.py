@@ -10,10 +10,9 @@ from datetime import datetime
 
 import numpy as np
 
-from app.memory.background import Background
 from app.memory.errors import BackendUnavailable
 from app.memory.identity import new_id
-from app.memory.models import Batch, BatchRef, PartitionSummary, Scope, SummaryView, utc_now
+from app.memory.models import Batch, BatchRef, PartitionSummary, Scope, SummaryView, ViewRunRef, utc_now
 from app.store.batches import BatchRepository, TaskRepository
 from app.store.outbox import Outbox
 from app.store.tenants import TenantKeys
@@ -21,7 +20,8 @@ from app.store.vector_cache import VectorCache
 from app.store.views import ViewRepository
 
 ROUNDS = 5
-_COUNTED = {"ltm": "memories", "wm": "sessions", "ltmv": "histories", "wmp": "pending", "wmx": "session_marks"}
+_COUNTED = {"ltm": "memories", "wm": "sessions", "ltmv": "histories", "wmp": "pending", "wmx": "session_marks",
+            "wmf": "folds"}  # fmt: skip
 NOT_COVERED = (
     "backups and replicas made before, and anything that the search engine's process memory holds until it is reused",
     "what clients and model endpoints keep",
@@ -55,7 +55,6 @@ class Erasure:
         outbox: Outbox,
         views: ViewRepository,
         query_cache: Callable[[], VectorCache | None],
-        background: Background,
     ) -> None:
         self._tenants = tenants
         self._batches = batches
@@ -63,7 +62,6 @@ class Erasure:
         self._outbox = outbox
         self._views = views
         self._query_cache = query_cache
-        self._background = background
 
     def erase(self, scope: Scope) -> Receipt:
         """Erase one user of one tenant; a scope without a user is the tenant's part that belongs to nobody.
@@ -114,7 +112,7 @@ class Erasure:
             touched += 1
             if own or not rows:
                 self._batches.delete(batch.ref)
-                self._outbox.finish_batch(batch.ref)
+                self._outbox.finish(batch.ref)
                 if batch.task_id:
                     self._tasks.advance(batch.task_id, "failed", utc_now(), error="erased")
             else:
@@ -133,7 +131,7 @@ class Erasure:
                 dropped += 1
                 again = again or "user_id" not in partition.group
             if again:
-                self._background.run_view(view.id, None)
+                self._outbox.add(ViewRunRef(view.id), time.time())
         return dropped
 
     # -- export and import ---------------------------------------------------------------------------------------------

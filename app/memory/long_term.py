@@ -107,7 +107,7 @@ class LongTermMemory:
         self._start(ref)
 
     def _start(self, ref: BatchRef) -> None:
-        self._outbox.add_batch(ref, time.time() + self._settings.promotion_lease_seconds)
+        self._outbox.add(ref, time.time() + self._settings.promotion_lease_seconds)
         self._background.process(ref)
 
     def get(self, memory_id: str, *, namespace: str | None = None, user_id: str | None = None) -> Memory:

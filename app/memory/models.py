@@ -109,11 +109,28 @@ class Strategy:
 
 
 @dataclass(frozen=True, slots=True)
+class Fold:
+    """The summary that stands for the messages of a session that were folded; see `app/memory/folding.py`.
+
+    `count` is how many messages it covers, `tokens` the session's counter with what the language model took and gave
+    for it, `absorbed` the digests of the contexts that went into it: a client that sends one again brings nothing new.
+    """
+
+    summary: str
+    revision: int = 0
+    count: int = 0
+    tokens: int = 0
+    absorbed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """One session: what a client put, plus what the server knows about it.
 
     `revision` counts the changes of the document; 0 means not stored yet. `created_at` None means "keep the stored
-    one, else now". `ttl_seconds` None means persistent.
+    one, else now". `ttl_seconds` None means persistent. `messages` and `context` are the client's; `folded` holds the
+    positions of messages for which `fold` stands now. `window` is the client's context window in tokens, as far as
+    known; `born` tells a session from an earlier one of the same name.
     """
 
     ref: SessionRef
@@ -128,6 +145,39 @@ class Session:
     updated_at: datetime = field(default_factory=utc_now)
     last_accessed: datetime = field(default_factory=utc_now)
     revision: int = 0
+    fold: Fold | None = None
+    folded: frozenset[int] = frozenset()
+    window: int | None = None
+    born: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FoldDraft:
+    """A summary in the making: what one run has summarized so far, kept so that a retry goes on from there.
+
+    `born` and `base` name the session and the revision of its fold that it started from; `keys` are the messages that
+    it covers by now.
+    """
+
+    born: str
+    base: int
+    fold: Fold
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FoldRef:
+    """The work of folding a session's older messages into its summary."""
+
+    session: SessionRef
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRunRef:
+    """The work of summarizing all partitions of a view; without a task for the regular refresh."""
+
+    view_id: str
+    task_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +207,10 @@ class BatchRef:
     def kind(self) -> str:
         """Which chain the batch runs through."""
         return self.batch_id.partition("-")[0]
+
+
+Work = SessionRef | BatchRef | FoldRef | ViewRunRef
+"""What the outbox holds: a session to promote, a batch, a session to fold, a view to refresh."""
 
 
 @dataclass(frozen=True, slots=True)

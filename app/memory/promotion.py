@@ -254,6 +254,8 @@ class Promotion:
         batch = self._batches.load(ref)
         if batch is None:
             return None
+        if batch.counts.get("memories_indexed"):
+            return ref  # done before: what was merged meanwhile must not be replaced by what it was made of
         self._keep_lease(batch)
         self._progress(batch, "index", 0)
         # A large direct create is the client's own word, like a small one.
@@ -265,7 +267,12 @@ class Promotion:
         )
         self._context.settle(batch.records)
         statuses = Counter(str(outcome.status) for outcome in outcomes)
-        counts = {**batch.counts, **statuses}
+        counts = {**batch.counts, **statuses, "memories_indexed": len(outcomes)}
+        if batch.ref.kind == "create":
+            # What is enriched from here on is what is stored, under the id that it has there.
+            rows = [row for row, outcome in enumerate(outcomes) if outcome.status != "same"]
+            stored = tuple(replace(batch.records[row], id=outcomes[row].memory_id) for row in rows)
+            batch = replace(batch, records=stored, vectors=_vectors(batch)[rows].tobytes())
         self._batches.save(replace(batch, counts=counts))
         return ref
 
@@ -306,9 +313,9 @@ class Promotion:
             run_id = batch.ref.batch_id.partition("-")[2]
             self._acknowledge_session(batch.session, run_id, batch.done, batch.task_id, batch.counts)
         else:
-            self._outbox.finish_batch(batch.ref)
+            self._outbox.finish(batch.ref)
             if batch.task_id:
-                details = {**batch.counts, "step": "done", "memories_done": len(batch.records)}
+                details = {**batch.counts, "step": "done", "memories_done": _size(batch)}
                 self._tasks.advance(batch.task_id, "success", utc_now(), details=details)
         self._batches.delete(batch.ref)
         for outcome, number in batch.counts.items():
@@ -392,8 +399,13 @@ class Promotion:
 
     def _progress(self, batch: Batch, step: str, done: int) -> None:
         if batch.task_id:
-            details = {"step": step, "memories_done": done, "memories_total": len(batch.records)}
+            details = {"step": step, "memories_done": done, "memories_total": _size(batch)}
             self._tasks.advance(batch.task_id, "running", utc_now(), details=details)
+
+
+def _size(batch: Batch) -> int:
+    """How many memories the batch came with: what turned out to be known leaves it when it is indexed."""
+    return batch.counts.get("memories_indexed") or len(batch.records)
 
 
 def _vectors(batch: Batch) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:

@@ -47,6 +47,21 @@ class RecencyWeights:
     half_life_created_days: float = 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class ScoreParts:
+    """What `final`, by which hits are sorted, is the sum of. `cosine` and `bm25` are raw (None: that leg missed it)."""
+
+    semantic: float
+    keyword: float
+    boosts: float
+    freshness: float
+    novelty: float
+    exact_match: float
+    final: float
+    cosine: float | None
+    bm25: float | None
+
+
 class Ranked(NamedTuple):
     """A hit with its place-giving figures: `distance` and `score` as shown on the wire, `final` as sorted by."""
 
@@ -54,6 +69,7 @@ class Ranked(NamedTuple):
     distance: float
     score: float
     final: float
+    parts: ScoreParts | None = None
 
 
 def recency(accessed: float, created: float, now: float, weights: RecencyWeights, *, clamp: bool = True) -> float:
@@ -61,12 +77,17 @@ def recency(accessed: float, created: float, now: float, weights: RecencyWeights
 
     Source: wire contract 3.7. Ages below zero (clock skew) count as zero; with `clamp` the sum is kept in [0, 1].
     """
+    total = sum(_recency_parts(accessed, created, now, weights))
+    return min(1.0, max(0.0, total)) if clamp else total
+
+
+def _recency_parts(accessed: float, created: float, now: float, weights: RecencyWeights) -> tuple[float, float]:
+    """Weighted freshness and weighted novelty."""
     days_access = max(0.0, now - accessed) / SECONDS_PER_DAY
     days_created = max(0.0, now - created) / SECONDS_PER_DAY
     freshness: float = 2.0 ** (-days_access / max(weights.half_life_last_access_days, MIN_HALF_LIFE_DAYS))
     novelty: float = 2.0 ** (-days_created / max(weights.half_life_created_days, MIN_HALF_LIFE_DAYS))
-    total = weights.freshness * freshness + weights.novelty * novelty
-    return min(1.0, max(0.0, total)) if clamp else total
+    return weights.freshness * freshness, weights.novelty * novelty
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +117,17 @@ def _scale(hits: Sequence[Hit], places: int | None) -> _Scale:
     )
 
 
-def _relevance(hit: Hit, mode: SearchMode, alpha: float, scale: _Scale) -> float:
-    """Relevance without boosts, at most 1: each leg's score as a share of its best one.
+def _legs(hit: Hit, mode: SearchMode, alpha: float, scale: _Scale) -> tuple[float, float]:
+    """What meaning and words add to a relevance without boosts, together at most 1: shares of each leg's best score.
 
     Both legs have a natural zero (no likeness, no common word), so shares need no minimum of the candidates: measured
     better than min-max, and so did that than rank fusion.
     """
     text = (hit.bm25 if hit.bm25 is not None else scale.unseen_text) / scale.text_top
     if mode == "keyword":
-        return text
+        return 0.0, text
     cosine = (1.0 - hit.distance if hit.distance is not None else scale.unseen_cosine) / scale.cosine_top
-    return cosine if mode == "semantic" else alpha * cosine + (1.0 - alpha) * text
+    return (cosine, 0.0) if mode == "semantic" else (alpha * cosine, (1.0 - alpha) * text)
 
 
 def _boosts(hits: Sequence[Hit], relevances: Sequence[float], cues: QueryCues, weights: Boosts) -> list[float]:
@@ -155,6 +176,7 @@ def rank(
     cues: QueryCues | None = None,
     boosts: Boosts = NO_BOOSTS,
     block_edges: Sequence[int] = (),
+    explain: bool = False,
 ) -> list[Ranked]:
     """Candidates in their final order, best first, ties by distance, then by key.
 
@@ -165,6 +187,8 @@ def rank(
     A memory whose text is the query's counts as the most relevant. Keyword and hybrid scores contain the boosts. In
     semantic mode `distance` and `score` stay those of the vectors, and boosts move a hit only where recency does too:
     without it the order is that of the distances.
+
+    With `explain`, every row has its parts.
     """
     ordered: list[Ranked] = []
     scale: _Scale | None = None
@@ -176,7 +200,8 @@ def rank(
             continue
         first = scale is None
         scale = scale or _scale(block, edge)
-        relevances = [_relevance(hit, mode, alpha, scale) for hit in block]
+        legs = [_legs(hit, mode, alpha, scale) for hit in block]
+        relevances = [meaning + words for meaning, words in legs]
         gains = _boosts(block, relevances, cues, boosts) if cues is not None else [0.0] * len(block)
         if mode == "semantic":
             rows = _semantic(block, gains, scale, cues, weights, server_side, now)
@@ -185,6 +210,16 @@ def rank(
             if first:
                 best = max(raw) if max(raw) > 0 else 1.0
             rows = _scored(block, raw, best, cues, weights, now)
+        if explain:
+            if mode == "semantic":  # these are sorted by the likeness itself, not by shares of the best one
+                plain = server_side and weights is not None
+                legs = [(1.0 - row.distance / (2.0 if plain else 1.0), 0.0) for row in rows]
+                moved = scale.cosine_top if weights is not None and not server_side else 0.0
+                gains = [gain * moved for gain in gains]
+            else:
+                legs = [(meaning / best, words / best) for meaning, words in legs]
+                gains = [gain / best for gain in gains]
+            rows = [_explained(*each, weights, now) for each in zip(rows, legs, gains, strict=True)]
         rows.sort(key=lambda r: (-r.final, r.hit.distance if r.hit.distance is not None else 2.0, r.hit.key))
         ordered += rows
         if len(block) == len(left):
@@ -246,6 +281,19 @@ def _finals(
         weights.semantic * similarity + weights.recency * recency(hit.accessed, hit.created, now, weights, clamp=clamp)
         for hit, similarity in zip(hits, similarities, strict=True)
     ]
+
+
+def _explained(
+    row: Ranked, legs: tuple[float, float], gain: float, weights: RecencyWeights | None, now: float
+) -> Ranked:
+    """The row with its parts. What they do not add up to came from having the query's own text (or from a clamp)."""
+    hit, share = row.hit, weights.semantic if weights is not None else 1.0
+    freshness, novelty = _recency_parts(hit.accessed, hit.created, now, weights) if weights is not None else (0.0, 0.0)
+    recent = weights.recency if weights is not None else 0.0
+    known = (legs[0] * share, legs[1] * share, gain * share, freshness * recent, novelty * recent)
+    rest = row.final - sum(known)
+    cosine = 1.0 - hit.distance if hit.distance is not None else None
+    return row._replace(parts=ScoreParts(*known, rest if abs(rest) > TINY else 0.0, row.final, cosine, hit.bm25))
 
 
 def _belongs(hit: Hit, mode: SearchMode) -> bool:

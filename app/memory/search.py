@@ -20,7 +20,7 @@ from app.memory.pending import PendingMessages
 from app.memory.query_cues import cues_of
 from app.memory.query_embedding import QueryEmbedder
 from app.memory.query_optimization import QueryOptimizer, search_optimized
-from app.memory.ranking import NO_BOOSTS, Boosts, Ranked, RecencyWeights, SearchMode, rank
+from app.memory.ranking import NO_BOOSTS, Boosts, Ranked, RecencyWeights, ScoreParts, SearchMode, rank
 from app.providers.interfaces import Reranker
 from app.store.records import Hit, RecordRepository
 
@@ -29,11 +29,16 @@ log = structlog.get_logger(__name__)
 LOOKS = 3
 # Candidates are read in growing blocks: the first covers any usual page, the later ones serve deep paging.
 BLOCK_EDGES = (150, 1_000, 5_000, 20_000, 100_000)
+MOST_EXPLAINED = 5_000
+SCOPE_FIELDS = ("namespace", "user_id")
 
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """A search as the wire contract 3.4 describes it; blank text lists by filter."""
+    """A search as the wire contract 3.4 describes it; blank text lists by filter.
+
+    `explain` asks for the parts of each score, `why` names a memory whose place is wanted, wherever it is.
+    """
 
     text: str | None = None
     mode: SearchMode = "semantic"
@@ -50,6 +55,8 @@ class SearchRequest:
     include_pending: bool = False
     boosts: bool = True
     track_access: bool = True
+    explain: bool = False
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,17 @@ class FoundMemory:
     distance: float
     score: float | None
     score_type: SearchMode | None
+    parts: ScoreParts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Where a memory is among all results (1 is first; None: nowhere), and why."""
+
+    memory_id: str
+    rank: int | None
+    reason: str
+    parts: ScoreParts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +87,7 @@ class SearchResults:
     memories: tuple[FoundMemory, ...]
     total: int
     next_offset: int | None
+    why: Why | None = None
 
 
 class MemorySearch:
@@ -97,9 +116,8 @@ class MemorySearch:
         """Run a search. Raises InvalidRequest where options contradict each other."""
         if request.distance_threshold is not None and request.mode != "semantic":
             raise InvalidRequest("distance_threshold is only supported for semantic search mode")
-        if request.include_pending:
-            return self._with_pending(request)
-        return self._search(request)
+        results = self._with_pending(request) if request.include_pending else self._search(request)
+        return replace(results, why=self._why(request)) if request.why is not None else results
 
     def _search(self, request: SearchRequest) -> SearchResults:
         if not (request.text or "").strip():
@@ -147,8 +165,21 @@ class MemorySearch:
             # Deeper than any ranking makes sense: say how many there are, and that the end is reached.
             return SearchResults((), self._records.count(request.condition), None), False
         hits, total, reach = self._candidates(request, text, vector, wanted)
+        ranked = self._rank(hits, text, request)
+        read = self._read(ranked, text, request.offset, wanted)
+        found = [
+            (row.hit.key, FoundMemory(memory, row.distance, row.score, request.mode, row.parts))
+            for row, memory in read
+            if memory is not None
+        ]
+        if len(ranked) < reach:
+            total = len(ranked)
+        results = self._results(found, max(total, request.offset + len(found)), request, advanced=len(read))
+        return results, len(found) < len(read)
+
+    def _rank(self, hits: list[Hit], text: str, request: SearchRequest) -> list[Ranked]:
         now = time.time()
-        ranked = rank(
+        return rank(
             hits,
             request.mode,
             alpha=request.hybrid_alpha,
@@ -158,17 +189,41 @@ class MemorySearch:
             cues=cues_of(text, datetime.fromtimestamp(now, UTC)),
             boosts=self._boosts if request.boosts else NO_BOOSTS,
             block_edges=BLOCK_EDGES,
+            explain=request.explain,
         )
-        read = self._read(ranked, text, request.offset, wanted)
-        found = [
-            (row.hit.key, FoundMemory(memory, row.distance, row.score, request.mode))
-            for row, memory in read
-            if memory is not None
-        ]
-        if len(ranked) < reach:
-            total = len(ranked)
-        results = self._results(found, max(total, request.offset + len(found)), request, advanced=len(read))
-        return results, len(found) < len(read)
+
+    def _why(self, request: SearchRequest) -> Why:
+        """The place of the memory that `request.why` names; reads up to MOST_EXPLAINED candidates.
+
+        Only memories of the request's own tenant and user are looked at; of others nothing is told.
+        """
+        wanted = request.why or ""
+        scope = {name: request.condition.tags[name] for name in SCOPE_FIELDS if name in request.condition.tags}
+        only = MemoryFilter(scope, ids=(wanted,), as_of=request.condition.as_of)
+        keys, _ = self._records.list_page(only, offset=0, limit=1)
+        if not keys:
+            return Why(
+                wanted, None, "No current memory with this id is in the scope: another user's, replaced, or deleted"
+            )
+        if not self._records.count(replace(request.condition, ids=(wanted,))):
+            return Why(wanted, None, "A filter of the search leaves it out")
+        text = (request.text or "").strip()
+        if not text:
+            return Why(wanted, None, "It is listed: without a query there is no order by relevance")
+        vector = self._queries.embed(text) if request.mode != "keyword" else None
+        for depth in (edge for edge in BLOCK_EDGES if edge <= MOST_EXPLAINED):
+            hits, total, reach = self._candidates(request, text, vector, depth)
+            ranked = self._rank(hits, text, replace(request, explain=True))
+            place = next((place for place, row in enumerate(ranked, 1) if row.hit.key == keys[0]), None)
+            if place is not None:
+                return Why(wanted, place, f"It is number {place} of {max(total, place)}", ranked[place - 1].parts)
+            if len(ranked) < reach:
+                break
+        else:
+            return Why(wanted, None, f"It is not among the best {MOST_EXPLAINED} candidates of either kind")
+        if request.distance_threshold is not None:
+            return Why(wanted, None, f"Its distance is greater than the limit of {request.distance_threshold}")
+        return Why(wanted, None, "It has none of the words of the query")
 
     def _read(self, ranked: Sequence[Ranked], text: str, offset: int, end: int) -> list[tuple[Ranked, Memory | None]]:
         """The page's memories; pages that lie within the first candidates come in the reranker's order if there is one.

@@ -12,9 +12,11 @@ from app.memory.errors import NotFound
 from app.memory.filters import MemoryFilter, TagFilter
 from app.memory.identity import new_id
 from app.memory.models import Memory, MemoryType, Message, Session, SessionRef
-from app.memory.windows import ContextUse, context_use, fit, most_recent, window_of
+from app.memory.summarization.folding import DEFAULT_WINDOW, limit_of, visible
+from app.memory.windows import ContextUse, context_use, fit, message_tokens, most_recent, window_of
+from app.providers.tokens import count_tokens
 from app.store.records import RecordRepository
-from app.store.sessions import SessionRepository
+from app.store.sessions import FoldTrigger, SessionRepository
 
 # How much of a session that is gone is rebuilt when the client names no limit.
 REBUILT_MESSAGES = 1_000
@@ -43,13 +45,13 @@ class WorkingMemory:
 
         One round trip to Redis; two when ids are missing. Raises PreconditionFailed on a lost `expected_revision`.
         """
-        stored = self._store(self._with_ids(session), expected_revision=expected_revision)
+        stored = self._store(self._with_ids(session), window, expected_revision=expected_revision)
         return stored, self._use(stored.messages, window)
 
     def append(self, ref: SessionRef, messages: Sequence[Message]) -> Session:
         """Add messages at the end of a session (created if absent), safe under concurrent writers."""
         identified = tuple(m if m.id else replace(m, id=new_id()) for m in messages)
-        return self._store(Session(ref=ref, messages=identified), append=True)
+        return self._store(Session(ref=ref, messages=identified), Window(), append=True)
 
     def get(
         self, ref: SessionRef, window: Window, *, recent_messages_limit: int | None = None
@@ -66,9 +68,12 @@ class WorkingMemory:
             session = self._rebuilt(ref, recent_messages_limit)
         if session is None:
             raise NotFound(f"Session {ref.session_id} not found")
-        messages = most_recent(session.messages, recent_messages_limit)
-        messages = fit(messages, self._window(window))
-        return replace(session, messages=messages), self._use(messages, window)
+        shown = visible(session)
+        messages = most_recent(shown.messages, recent_messages_limit)
+        # Our own summary takes its share of the window; a context of the client's is the client's business.
+        taken = count_tokens(shown.context or "") if session.fold else 0
+        messages = fit(messages, self.window_size(window), taken=taken)
+        return replace(shown, messages=messages), self._use(messages, window)
 
     def delete(self, ref: SessionRef) -> bool:
         """Delete a session and what awaited promotion from it; memories already promoted stay."""
@@ -81,12 +86,23 @@ class WorkingMemory:
 
     # ------------------------------------------------------------------------------------------------------------
 
-    def _store(self, session: Session, *, append: bool = False, expected_revision: int | None = None) -> Session:
+    def _store(
+        self, session: Session, window: Window, *, append: bool = False, expected_revision: int | None = None
+    ) -> Session:
         settings = self._settings
+        size = self.window_size(window)
+        size = size if size is not None and size > 0 else DEFAULT_WINDOW
+        folds = settings.enable_working_memory_summarization
+        trigger = FoldTrigger(
+            size,
+            limit_of(size, settings.summarization_threshold) if folds else None,
+            [message_tokens(m) for m in session.messages] if folds else [0] * len(session.messages),
+        )
         extract = settings.long_term_memory and settings.enable_discrete_memory_extraction
         index_messages = settings.long_term_memory and settings.index_all_messages_in_long_term_memory
-        return self._sessions.put(
+        stored = self._sessions.put(
             session,
+            trigger=trigger,
             promote_messages=extract or index_messages,
             promote_memories=settings.long_term_memory,
             debounce_seconds=settings.extraction_debounce_seconds,
@@ -94,6 +110,7 @@ class WorkingMemory:
             append=append,
             expected_revision=expected_revision,
         )
+        return visible(stored)
 
     def _rebuilt(self, ref: SessionRef, recent_messages_limit: int | None) -> Session | None:
         """A session from its newest messages in long-term memory (wire contract 2.7); nothing is stored.
@@ -144,11 +161,12 @@ class WorkingMemory:
             memories=tuple(_identified_memory(m, noted[m.text]) for m in session.memories),
         )
 
-    def _window(self, window: Window) -> int | None:
+    def window_size(self, window: Window) -> int | None:
+        """The window in tokens that a caller means; None if it names none."""
         return window_of(window.model_name, window.context_window_max, self._settings.default_context_window)
 
     def _use(self, messages: Sequence[Message], window: Window) -> ContextUse:
-        return context_use(messages, self._window(window), self._settings.summarization_threshold)
+        return context_use(messages, self.window_size(window), self._settings.summarization_threshold)
 
 
 def _said(memory: Memory) -> Message:

@@ -23,7 +23,12 @@ def counting_method() -> str:
 
 
 def count_tokens(text: str) -> int:
-    """Number of cl100k tokens of a text; without the vocabulary, a quarter of its characters, at least 1."""
+    """Number of cl100k tokens of a text; without the vocabulary, a quarter of its characters, at least 1.
+
+    Exact for the OpenAI models that have this vocabulary (gpt-4, gpt-3.5, text-embedding). For all others it is an
+    estimate: for o200k (gpt-4o and later) within a percent on English, for other vendors within some fifteen; prompts
+    are kept below the window by a margin, see `app/memory/windows.py`.
+    """
     encoding = _encoding()
     if encoding is None:
         return max(1, math.ceil(len(text) / 4))

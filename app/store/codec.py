@@ -10,6 +10,7 @@ import orjson
 from app.memory.models import (
     Candidate,
     ExtractionWindow,
+    Fold,
     Memory,
     MemoryType,
     Message,
@@ -18,6 +19,7 @@ from app.memory.models import (
     Strategy,
 )
 
+CONTEXT_DIGEST_CHARS = 16
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 
 
@@ -151,3 +153,18 @@ def candidate_from_json(stored: dict[str, Any]) -> Candidate:
     for name in ("topics", "entities", "extracted_from"):
         values[name] = tuple(values.get(name) or ())
     return Candidate(**values)
+
+
+def fold_from_hash(fields: list[bytes | None]) -> Fold | None:
+    """A fold from its hash's summary, rev, count, tokens and absorbed; None if there is none."""
+    if not fields or fields[0] is None:
+        return None
+    summary, revision, count, tokens, absorbed = (field or b"" for field in fields)
+    digests = absorbed.decode()
+    return Fold(
+        summary.decode("utf-8", "surrogatepass"),
+        revision=int(revision),
+        count=int(count),
+        tokens=int(tokens),
+        absorbed=frozenset(digests[i : i + CONTEXT_DIGEST_CHARS] for i in range(0, len(digests), CONTEXT_DIGEST_CHARS)),
+    )

@@ -128,6 +128,16 @@ def session_task(ref: SessionRef) -> str:
     return _session("wmt", ref)
 
 
+def session_fold(ref: SessionRef) -> str:
+    """Hash of the summary that stands for a session's folded messages, and of which those are."""
+    return _session("wmf", ref)
+
+
+def session_draft(ref: SessionRef) -> str:
+    """String: a summary in the making."""
+    return _session("wmd", ref)
+
+
 def outbox(namespace: str | None) -> str:
     """Sorted set of a tenant's unfinished work: member → time at which it is due (Unix seconds)."""
     return f"outbox:{{{encode(namespace)}}}"
@@ -173,6 +183,16 @@ def origin(namespace: str | None, member: str) -> str:
 def session_member(ref: SessionRef) -> str:
     """A session as a member of the outbox."""
     return f"s:{encode(ref.scope.user_id)}:{encode(ref.session_id)}"
+
+
+def fold_member(ref: SessionRef) -> str:
+    """The folding of a session as a member of the outbox."""
+    return f"f:{encode(ref.scope.user_id)}:{encode(ref.session_id)}"
+
+
+def view_member(view_id: str, task_id: str | None) -> str:
+    """The run of a view as a member of the outbox."""
+    return f"v:{encode(view_id)}:{encode(task_id)}"
 
 
 def batch_member(batch_id: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from app import correlation
 from app.memory.errors import BackendUnavailable
-from app.memory.models import BatchRef, Scope, SessionRef
+from app.memory.models import BatchRef, FoldRef, Scope, SessionRef, ViewRunRef, Work
 from app.store import codec, index, keys
 from app.store.client import RedisClient, store_errors
 from app.store.events import EventRepository
@@ -75,7 +75,7 @@ class Outbox:
 
     def claim(
         self, namespace: str | None, *, now: float, limit: int, lease_seconds: float, max_tries: int
-    ) -> tuple[list[SessionRef | BatchRef], int]:
+    ) -> tuple[list[Work], int]:
         """Work that is due, now leased to the caller, and how many members were given up. One round trip."""
         claimed, dead = self._claim(
             keys=[keys.outbox(namespace), keys.outbox_state(namespace), keys.dead_letters(namespace)],
@@ -88,35 +88,41 @@ class Outbox:
                 pipeline.execute()
         return [_member(namespace, raw.decode()) for raw in claimed], len(dead)
 
-    def _announce(self, pipeline: Any, ref: SessionRef | BatchRef) -> None:
+    def _announce(self, pipeline: Any, ref: Work) -> None:
         """Tell, as part of a round trip, that work was given up."""
-        scope = ref.scope if isinstance(ref, SessionRef) else Scope(ref.namespace, None)
-        what = {"session_id": ref.session_id} if isinstance(ref, SessionRef) else {"batch_id": ref.batch_id}
+        session = ref.session if isinstance(ref, FoldRef) else ref
+        if isinstance(session, SessionRef):
+            scope, what = session.scope, {"session_id": session.session_id}
+        elif isinstance(session, BatchRef):
+            scope, what = Scope(session.namespace, None), {"batch_id": session.batch_id}
+        else:
+            scope, what = Scope(None, None), {"view_id": session.view_id}
         self._events.add_to(pipeline, scope, "task.failed", what, int(time.time() * 1000))
 
-    def add_batch(self, ref: BatchRef, due: float) -> None:
-        """Make sure that a batch comes back at `due` (Unix seconds) unless it is finished by then."""
+    def add(self, ref: BatchRef | ViewRunRef, due: float) -> None:
+        """Make sure that work comes back at `due` (Unix seconds) unless it is finished by then."""
+        namespace, member = _name(ref)
         with self._client.pipeline(transaction=False) as pipeline:
-            pipeline.sadd(keys.NAMESPACES, keys.encode(ref.namespace))
-            pipeline.zadd(keys.outbox(ref.namespace), {keys.batch_member(ref.batch_id): due})
-            remember_origin(pipeline, ref.namespace, keys.batch_member(ref.batch_id))
-            pipeline.zadd(keys.DUE_TENANTS, {keys.encode(ref.namespace): due}, lt=True)
+            pipeline.sadd(keys.NAMESPACES, keys.encode(namespace))
+            pipeline.zadd(keys.outbox(namespace), {member: due})
+            remember_origin(pipeline, namespace, member)
+            pipeline.zadd(keys.DUE_TENANTS, {keys.encode(namespace): due}, lt=True)
             pipeline.execute()
 
-    def finish_batch(self, ref: BatchRef) -> None:
-        """The batch's work is done."""
-        member = keys.batch_member(ref.batch_id)
+    def finish(self, ref: BatchRef | ViewRunRef) -> None:
+        """The work is done."""
+        namespace, member = _name(ref)
         with self._client.pipeline(transaction=True) as pipeline:
-            pipeline.zrem(keys.outbox(ref.namespace), member)
-            pipeline.hdel(keys.outbox_state(ref.namespace), f"tries:{member}", f"first:{member}")
+            pipeline.zrem(keys.outbox(namespace), member)
+            pipeline.hdel(keys.outbox_state(namespace), f"tries:{member}", f"first:{member}")
             pipeline.execute()
 
-    def origin(self, ref: SessionRef | BatchRef) -> dict[str, str]:
+    def origin(self, ref: Work) -> dict[str, str]:
         """The request that this work is for, as headers; empty when it is not known (any more)."""
         namespace, member = _name(ref)
         return correlation.loads(self._client.get(keys.origin(namespace, member)))
 
-    def retry_at(self, ref: SessionRef | BatchRef, due: float) -> None:
+    def retry_at(self, ref: Work, due: float) -> None:
         """Make failed work due again at a time (Unix seconds); the try counts."""
         namespace, member = _name(ref)
         with self._client.pipeline(transaction=False) as pipeline:
@@ -124,7 +130,7 @@ class Outbox:
             pipeline.zadd(keys.DUE_TENANTS, {keys.encode(namespace): due}, lt=True)
             pipeline.execute()
 
-    def give_up(self, ref: SessionRef | BatchRef, reason: str) -> None:
+    def give_up(self, ref: Work, reason: str) -> None:
         """Move work to the dead letters, with the reason; `replay` brings it back."""
         namespace, member = _name(ref)
         with self._client.pipeline(transaction=True) as pipeline:
@@ -134,19 +140,19 @@ class Outbox:
             self._announce(pipeline, ref)
             pipeline.execute()
 
-    def tries(self, ref: SessionRef | BatchRef) -> int:
+    def tries(self, ref: Work) -> int:
         """How often this work has been started since it last succeeded."""
         namespace, member = _name(ref)
         return int(self._client.hget(keys.outbox_state(namespace), f"tries:{member}") or 0)
 
-    def forgive(self, ref: SessionRef | BatchRef, most: int) -> int:
+    def forgive(self, ref: Work, most: int) -> int:
         """Lower the count of tries to at most `most`; the count."""
         namespace, member = _name(ref)
         tries = min(self.tries(ref), max(0, most))
         self._client.hset(keys.outbox_state(namespace), f"tries:{member}", tries)
         return tries
 
-    def dead_letters(self, namespace: str | None) -> list[tuple[SessionRef | BatchRef, str]]:
+    def dead_letters(self, namespace: str | None) -> list[tuple[Work, str]]:
         """Work that was given up, with its reasons."""
         stored = self._client.hgetall(keys.dead_letters(namespace))
         return [(_member(namespace, k.decode()), codec.loads(v).get("reason", "")) for k, v in stored.items()]
@@ -181,15 +187,25 @@ class Outbox:
         )
 
 
-def _name(ref: SessionRef | BatchRef) -> tuple[str | None, str]:
-    if isinstance(ref, SessionRef):
-        return ref.scope.namespace, keys.session_member(ref)
-    return ref.namespace, keys.batch_member(ref.batch_id)
+def _name(ref: Work) -> tuple[str | None, str]:
+    match ref:
+        case SessionRef():
+            return ref.scope.namespace, keys.session_member(ref)
+        case FoldRef():
+            return ref.session.scope.namespace, keys.fold_member(ref.session)
+        case ViewRunRef():
+            # A view has no owner: its runs belong to the tenant without a name.
+            return None, keys.view_member(ref.view_id, ref.task_id)
+        case BatchRef():
+            return ref.namespace, keys.batch_member(ref.batch_id)
 
 
-def _member(namespace: str | None, member: str) -> SessionRef | BatchRef:
+def _member(namespace: str | None, member: str) -> Work:
     kind, _, rest = member.partition(":")
     if kind == "b":
         return BatchRef(namespace, keys.decode(rest) or "")
-    user, _, session_id = rest.partition(":")
-    return SessionRef(Scope(namespace, keys.decode(user)), keys.decode(session_id) or "")
+    first, _, second = rest.partition(":")
+    if kind == "v":
+        return ViewRunRef(keys.decode(first) or "", keys.decode(second))
+    session = SessionRef(Scope(namespace, keys.decode(first)), keys.decode(second) or "")
+    return FoldRef(session) if kind == "f" else session

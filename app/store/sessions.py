@@ -7,9 +7,11 @@
 | `wmp:` | pending: item → digest + order + JSON, until acknowledged | PUT, append; emptied by acknowledge |
 | `wml:` | the lease of the running promotion | promotion |
 | `wmt:` | the id of the task record that shows the unfinished promotion | promotion |
+| `wmf:` | the fold: a summary, and which messages it stands for | fold |
+| `wmd:` | the draft of the next summary, while it is made | fold |
 
-The server never rewrites the document, so a PUT cannot lose a race against background work: marks are laid over the
-document when it is read.
+The server never rewrites the document, so a PUT cannot lose a race against background work: marks and folds are laid
+over the document when it is read (`folds.py` writes the last two).
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import hashlib
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -45,6 +47,15 @@ def memory_digest(memory: Memory) -> str:
     return hashlib.blake2b(said, digest_size=8).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class FoldTrigger:
+    """When a session is due for folding: over `limit` tokens in its window (None: never); `sizes` per message."""
+
+    window: int
+    limit: int | None
+    sizes: Sequence[int]
+
+
 @store_errors
 class SessionRepository:
     """Reads and writes sessions; each call is one or two round trips, as its docstring says."""
@@ -67,6 +78,7 @@ class SessionRepository:
         promote_memories: bool,
         debounce_seconds: float,
         max_wait_seconds: float,
+        trigger: FoldTrigger,
         append: bool = False,
         expected_revision: int | None = None,
     ) -> Session:
@@ -101,15 +113,19 @@ class SessionRepository:
             "append" if append else "replace",
             self._max_messages,
             len(session.messages),
+            trigger.window,
+            "" if trigger.limit is None else trigger.limit,
+            keys.fold_member(ref),
+            "1" if (session.context or "").strip() else "0",
         ]
-        for message in session.messages:
+        for message, tokens in zip(session.messages, trigger.sizes, strict=True):
             wanted = promote_messages and not message.extracted
             body = codec.dumps(codec.message_to_json(message))
-            args += ["m", message.id, message_digest(message), body, "1" if wanted else "0"]
+            args += ["m", message.id, message_digest(message), body, "1" if wanted else "0", tokens]
         for memory in session.memories:
             wanted = promote_memories and memory.persisted_at is None
             body = codec.dumps(codec.memory_to_json(memory))
-            args += ["r", memory.id, memory_digest(memory), body, "1" if wanted else "0"]
+            args += ["r", memory.id, memory_digest(memory), body, "1" if wanted else "0", 0]
         pipeline = self._client.pipeline(transaction=False)
         new_namespace = ref.scope.namespace not in self._known_namespaces
         if new_namespace:
@@ -122,12 +138,14 @@ class SessionRepository:
                 keys.session_pending(ref),
                 keys.outbox(ref.scope.namespace),
                 keys.outbox_state(ref.scope.namespace),
+                keys.session_fold(ref),
             ],
             args=args,
             client=pipeline,
         )
         # A hint for the dispatcher, outside the tenant's slot; a lost hint is made good by the full sweep.
-        due = now + debounce_seconds
+        may_fold = trigger.limit is not None and (append or sum(trigger.sizes) > trigger.limit)
+        due = now if may_fold else now + debounce_seconds
         pipeline.zadd(keys.DUE_TENANTS, {keys.encode(ref.scope.namespace): due}, lt=True)
         status, revision, *rest = pipeline.execute()[-2]
         if status == b"conflict":
@@ -135,7 +153,7 @@ class SessionRepository:
         if status == b"full":
             raise InvalidRequest(f"a session holds at most {self._max_messages} messages; this one has {revision}")
         self._known_namespaces.add(ref.scope.namespace)
-        created, found, _count = rest
+        created, found, fold, folded = rest
         messages = tuple(_marked_message(m, mark) for m, mark in zip(session.messages, found, strict=False))
         marks = found[len(session.messages) :]
         memories = tuple(_marked_memory(m, mark) for m, mark in zip(session.memories, marks, strict=True))
@@ -145,6 +163,8 @@ class SessionRepository:
             memories=memories,
             created_at=codec.from_seconds(created),
             revision=int(revision),
+            fold=codec.fold_from_hash(fold),
+            folded=frozenset(folded),
         )
 
     def get(self, ref: SessionRef, *, exact: bool) -> Session | None:
@@ -169,7 +189,7 @@ class SessionRepository:
         return _ref_of(rows[0][1])
 
     def _read(self, ref: SessionRef) -> Session | None:
-        reply = self._get(keys=[keys.session(ref), keys.session_marks(ref)])
+        reply = self._get(keys=[keys.session(ref), keys.session_marks(ref), keys.session_fold(ref)])
         return _session_of(reply) if reply else None
 
     def delete(self, ref: SessionRef, *, exact: bool) -> bool:
@@ -177,13 +197,17 @@ class SessionRepository:
         if not self._client.exists(keys.session(ref)) and not exact:
             ref = self.find(ref) or ref
         with self._client.pipeline(transaction=True) as pipeline:
-            pipeline.delete(keys.session(ref), keys.session_marks(ref), keys.session_pending(ref))
-            pipeline.zrem(keys.outbox(ref.scope.namespace), keys.session_member(ref))
-            pipeline.hdel(
-                keys.outbox_state(ref.scope.namespace),
-                f"first:{keys.session_member(ref)}",
-                f"tries:{keys.session_member(ref)}",
+            pipeline.delete(
+                keys.session(ref),
+                keys.session_marks(ref),
+                keys.session_pending(ref),
+                keys.session_fold(ref),
+                keys.session_draft(ref),
             )
+            members = (keys.session_member(ref), keys.fold_member(ref))
+            pipeline.zrem(keys.outbox(ref.scope.namespace), *members)
+            state = [f"{kind}:{member}" for kind in ("first", "tries") for member in members]
+            pipeline.hdel(keys.outbox_state(ref.scope.namespace), *state)
             deleted = pipeline.execute()[0]
         return bool(deleted)
 
@@ -313,6 +337,7 @@ def _ref_of(fields: dict[bytes, bytes]) -> SessionRef:
 
 def _session_of(reply: list[Any]) -> Session:
     head_json, messages_json, memories_json, created, updated, revision, marks_flat = reply[:7]
+    window, born, fold, folded = reply[10:]
     head = codec.loads(head_json)
     marks = dict(zip(marks_flat[::2], marks_flat[1::2], strict=True))
     messages = (codec.message_from_json(m) for m in codec.loads(messages_json))
@@ -330,6 +355,10 @@ def _session_of(reply: list[Any]) -> Session:
         updated_at=codec.from_seconds(updated),
         last_accessed=codec.to_time(head["last_accessed"]) or codec.from_seconds(updated),
         revision=int(revision),
+        fold=codec.fold_from_hash(fold),
+        folded=frozenset(folded),
+        window=int(window or 0) or None,
+        born=(born or b"").decode(),
     )
 
 

@@ -31,6 +31,7 @@ KINDS = {
     "session": "wm",
     "session-marks": "wmx",
     "session-pending": "wmp",
+    "session-fold": "wmf",
 }
 _PREFIXES = {prefix: kind for kind, prefix in KINDS.items()}
 _WITHOUT_ID = ("ltmh", "ltmc", "ltmr", "ltmt")
@@ -79,16 +80,16 @@ class TenantKeys:
 
     def forget_work(self, scope: Scope) -> int:
         """Take a user's sessions out of the outbox and the dead letters; how many there were."""
-        member = f"s:{keys.encode(scope.user_id)}:".encode()
+        members = tuple(f"{kind}:{keys.encode(scope.user_id)}:".encode() for kind in ("s", "f"))
         gone = 0
         self._client.zrem(keys.EVENTS_DUE, keys.scope_member(scope))
         for name in (keys.outbox(scope.namespace), keys.outbox_state(scope.namespace),
                      keys.dead_letters(scope.namespace)):  # fmt: skip
             if name == keys.outbox(scope.namespace):
-                named = [m for m, _due in self._client.zscan_iter(name) if m.startswith(member)]
+                named = [m for m, _due in self._client.zscan_iter(name) if m.startswith(members)]
                 gone += self._client.zrem(name, *named) if named else 0
             else:
-                fields = [f for f, _v in self._client.hscan_iter(name) if member in f]
+                fields = [f for f, _v in self._client.hscan_iter(name) if _without_kind(f).startswith(members)]
                 gone += self._client.hdel(name, *fields) if fields else 0
         return gone
 
@@ -215,6 +216,11 @@ class TenantKeys:
                     pipeline.zadd(keys.outbox(namespace), {member: time.time()})
                     pipeline.zadd(keys.DUE_TENANTS, {keys.encode(namespace): time.time()}, lt=True)
             pipeline.execute()
+
+
+def _without_kind(field: bytes) -> bytes:
+    """The outbox member that a field of its state is about."""
+    return field.removeprefix(b"first:").removeprefix(b"tries:")
 
 
 def _row(line: bytes) -> dict[str, Any]:

@@ -9,8 +9,10 @@ from app.memory.filters import MemoryFilter, TagFilter, TimeFilter
 from app.memory.models import PartitionSummary, SummaryView
 from app.store import codec, keys
 from app.store.client import RedisClient, store_errors
+from app.store.scripts import script
 
 _ALL = "views"
+PARTS_TTL_SECONDS = 7 * 86_400
 
 
 def _view_key(view_id: str) -> str:
@@ -19,6 +21,14 @@ def _view_key(view_id: str) -> str:
 
 def _partitions_key(view_id: str) -> str:
     return f"viewp:{{{keys.encode(view_id)}}}"
+
+
+def _parts_key(view_id: str) -> str:
+    return f"viewt:{{{keys.encode(view_id)}}}"
+
+
+def _lease_key(view_id: str) -> str:
+    return f"viewl:{{{keys.encode(view_id)}}}"
 
 
 def _group_field(group: Mapping[str, str]) -> str:
@@ -31,6 +41,22 @@ class ViewRepository:
 
     def __init__(self, client: RedisClient) -> None:
         self._client = client
+        self._put_partition = script(client, "view_put_partition")
+
+    def acquire_lease(self, view_id: str, token: str, seconds: float) -> bool:
+        """Become (or stay) the one run of this view."""
+        key = _lease_key(view_id)
+        if self._client.set(key, token, nx=True, px=int(seconds * 1000)):
+            return True
+        if self._client.get(key) == token.encode():
+            self._client.pexpire(key, int(seconds * 1000))
+            return True
+        return False
+
+    def release_lease(self, view_id: str, token: str) -> None:
+        """Let the next run of this view start."""
+        if self._client.get(_lease_key(view_id)) == token.encode():
+            self._client.delete(_lease_key(view_id))
 
     def save(self, view: SummaryView) -> None:
         """Store a view whole."""
@@ -55,18 +81,32 @@ class ViewRepository:
     def delete(self, view_id: str) -> None:
         """Delete a view and its partitions."""
         with self._client.pipeline(transaction=True) as pipeline:
-            pipeline.delete(_view_key(view_id), _partitions_key(view_id))
+            pipeline.delete(_view_key(view_id), _partitions_key(view_id), _parts_key(view_id))
             pipeline.srem(_ALL, view_id)
             pipeline.execute()
 
     def save_partition(self, partition: PartitionSummary) -> None:
-        """Store one partition's summary."""
+        """Store one partition's summary, unless the view was deleted meanwhile."""
         stored = {name: getattr(partition, name) for name in PartitionSummary.__slots__}
-        self._client.hset(_partitions_key(partition.view_id), _group_field(partition.group), codec.dumps(stored))
+        self._put_partition(
+            keys=[_view_key(partition.view_id), _partitions_key(partition.view_id)],
+            args=[_group_field(partition.group), codec.dumps(stored)],
+        )
 
     def delete_partition(self, view_id: str, group: Mapping[str, str]) -> None:
-        """Delete one partition's summary."""
+        """Delete one partition's summary, and what parts of partitions were summarized to."""
         self._client.hdel(_partitions_key(view_id), _group_field(group))
+        self._client.delete(_parts_key(view_id))
+
+    def part(self, view_id: str, digest: str) -> str | None:
+        """The summary of a part of a large partition, by the digest of what went into it; None if not known."""
+        found = self._client.hget(_parts_key(view_id), digest)
+        return found.decode("utf-8", "surrogatepass") if found is not None else None
+
+    def save_part(self, view_id: str, digest: str, summary: str) -> None:
+        """Remember the summary of a part; all of a view's are forgotten from time to time."""
+        self._put_partition(keys=[_view_key(view_id), _parts_key(view_id)], args=[digest, summary])
+        self._client.expire(_parts_key(view_id), PARTS_TTL_SECONDS, nx=True)
 
     def partition(self, view_id: str, group: Mapping[str, str]) -> PartitionSummary | None:
         """One stored partition, or None."""

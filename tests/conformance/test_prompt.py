@@ -97,7 +97,31 @@ def test_an_empty_query_is_allowed(api: Api, session):
 @pytest.mark.parametrize("window", [{"context_window_max": 1}, {"context_window_max": "1"}])
 def test_messages_are_cut_to_the_window_but_the_last_stays(api: Api, session, window):
     found = said(prompt(api, session={**session, **window}))
-    assert [text for _role, text in found[1:]] == ["four", "What does User drink?"]
+    assert [text for _role, text in found[-2:]] == ["four", "What does User drink?"]
+
+
+def test_a_prompt_with_everything_in_it_stays_within_the_window(api: Api):
+    session = (
+        a_session()
+        .of(api.namespace, "u")
+        .with_messages(*(f"Message {i} tells of the day and the weather in some detail." for i in range(40)))
+        .having(context=" ".join(f"In year {1950 + i} they moved to town number {i}." for i in range(40)))
+    )
+    session.put(api.http)
+    api.create(*(a_memory(f"User drinks tea number {i} with milk and sugar", user_id="u") for i in range(20)))
+    body = {"session_id": session.session_id, **session.scope, "context_window_max": 600}
+    search = {"namespace": {"eq": api.namespace}, "limit": 20}
+    found = prompt(api, session=body, long_term_search=search)
+    parts = said(found)
+    assert sum(len(text.split()) for _role, text in parts) < 600, "a word is a token at least"
+    summary, memories = parts[0][1], parts[-2][1]
+    assert "they moved to town" in summary
+    assert parts[1:-2][-1] == ("user", "Message 39 tells of the day and the weather in some detail.")
+    shown = found["long_term_memories"]
+    assert 0 < len(shown) < 20
+    everything = prompt(api, session={**body, "context_window_max": None}, long_term_search=search)
+    assert [m["id"] for m in shown] == [m["id"] for m in everything["long_term_memories"]][: len(shown)]
+    assert memories.count("(ID: ") == len(shown)
 
 
 def test_any_model_name_is_accepted(api: Api, session):

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.support.api import Api
-from tests.support.builders import a_memory, a_message, a_session, ago, iso, unique
+from tests.support.builders import Json, a_memory, a_message, a_session, ago, iso, unique
 from tests.support.shapes import ULID, check_session, check_time, problems, refusal
 from tests.support.waiting import wait_until
 
@@ -662,3 +662,38 @@ def test_row_26_a_safe_custom_prompt_is_refused_only_where_there_is_no_model_to_
 def test_a_badly_configured_summary_is_refused_at_put(http, config):
     found = problems(put(http, unique("s"), {"long_term_memory_strategy": {"strategy": "summary", "config": config}}))
     assert found[0]["loc"] == ["body", "long_term_memory_strategy", "config"]
+
+
+# -- summaries of long sessions --------------------------------------------------------------------------------------
+
+PLANTED = {
+    30: "My sister Anna is allergic to peanuts.",
+    190: "We moved the launch to 14 September in Rotterdam.",
+    300: "The door code of my office is 7741.",
+}
+
+
+def test_a_long_session_is_folded_into_its_context_and_every_get_is_within_the_window(http, namespace):
+    talk = [
+        a_message(
+            PLANTED.get(
+                i, f"Message {i} is about nothing in particular, as people chat along over the day and {i % 7}."
+            ),
+            "user" if i % 2 == 0 else "assistant",
+        )
+        for i in range(400)
+    ]
+    session = a_session().of(namespace, "u").with_messages(*talk)
+    session.put(http, context_window_max=4096)
+
+    def folded() -> Json | None:
+        shown = get(http, session.session_id, context_window_max=4096, **session.scope).json()
+        assert shown["context_percentage_total_used"] < 100
+        assert shown["messages"][-1]["id"] == talk[-1]["id"]
+        return shown if shown["context"] else None
+
+    shown = wait_until(folded, 60, "the session is folded")
+    assert [fact for fact in PLANTED.values() if fact not in shown["context"]] == []
+    assert shown["context_percentage_until_summarization"] < 60
+    again = session.put(http, context_window_max=4096)
+    assert (again["context"], again["messages"]) == (shown["context"], shown["messages"]), "row 2: nothing comes back"

@@ -359,7 +359,7 @@ def populate(engine: Container, scope: Scope) -> None:
         batch = Batch(ref, session=session if ref.kind == "session" else None, records=(*own, *others),
                       vectors=np.zeros((2, 384), np.float32).tobytes())  # fmt: skip
         engine.batches.save(batch)
-        engine.outbox.add_batch(ref, time.time() + 1000)
+        engine.outbox.add(ref, time.time() + 1000)
     engine.queries.embed(f"where is {CANARY}")
 
 

@@ -142,7 +142,7 @@ def test_a_change_that_is_undone_is_an_event_too(events, changes):
 def test_work_that_is_given_up_is_an_event(client, events):
     outbox = Outbox(client, events)
     outbox.give_up(SessionRef(ANN, "s1"), "poison")
-    outbox.add_batch(BatchRef("shop", "create-1"), 0.0)
+    outbox.add(BatchRef("shop", "create-1"), 0.0)
     outbox.claim("shop", now=1.0, limit=10, lease_seconds=0, max_tries=0)
     found = [*events.read(ANN), *events.read(Scope("shop", None))]
     assert [(e.type, dict(e.details)) for e in found] == [

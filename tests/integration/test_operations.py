@@ -142,6 +142,7 @@ def test_dead_letters_are_listed_and_replayed(own, api, namespace):
             "user_id": "u",
             "session_id": session.session_id,
             "batch_id": None,
+            "view_id": None,
             "reason": "as if a poison message",
         }
     ]

@@ -76,7 +76,7 @@ class Target:
             assert status == 200, answer
         listing = Request.of("POST", "/v1/long-term-memory/search", {"namespace": {"eq": self.namespace}, "limit": 1})
         while (total := json.loads(connection.send(listing)[1])["total"]) < count:
-            print(f"\r  searchable: {total:,}", end="", file=sys.stderr)
+            print(f"\r  searchable: {total:,}", end="", file=sys.stderr, flush=True)
             time.sleep(1)
         return count / (time.perf_counter() - started)
 

@@ -13,7 +13,7 @@ from typing import Any
 from app.config import Settings
 from app.container import Container
 from app.memory.identity import new_id
-from app.memory.models import BatchRef, Memory, Session, SessionRef
+from app.memory.models import BatchRef, FoldRef, Memory, Session, SessionRef, ViewRunRef
 from app.memory.working import Window
 from migrations import runner
 from tests.support.redis_server import session_redis
@@ -73,8 +73,11 @@ class NoBackground:
         """Nothing waits."""
         return 0
 
-    def run_view(self, view_id: str, task_id: str | None) -> None:
-        """Leave it."""
+    def fold(self, work: FoldRef) -> None:
+        """Leave it to the outbox."""
+
+    def run_view(self, work: ViewRunRef) -> None:
+        """Leave it to the outbox."""
 
 
 def engine_at(url: str, **settings: Any) -> Container:

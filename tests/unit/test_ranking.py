@@ -109,3 +109,34 @@ def test_deeper_candidates_come_behind_what_earlier_pages_showed():
     deep = rank(hits, "semantic", alpha=0.7, now=T, weights=weights, block_edges=(4, 10))
     assert deep[:4] == shallow
     assert len(deep) == 10
+
+
+@pytest.mark.parametrize("mode", ["semantic", "keyword", "hybrid"])
+@pytest.mark.parametrize("weights", [None, RecencyWeights()])
+@pytest.mark.parametrize("server_side", [False, True])
+def test_the_parts_of_a_score_are_told_apart_and_add_up_to_it(mode, weights, server_side):
+    hits = [
+        hit("a", distance=0.2, bm25=3.0, accessed=T - 7 * DAY, created=T - 30 * DAY),
+        hit("b", distance=0.6, bm25=6.0, names="anna"),
+        hit("c", distance=0.7, bm25=1.0, digest=digest("anna")),
+    ]
+    given = {"alpha": 0.7, "now": T, "weights": weights, "server_side": server_side}
+    given |= {"cues": cues_of("anna", NOW), "boosts": Boosts()}
+    plain, explained = rank(hits, mode, **given), rank(hits, mode, **given, explain=True)
+    assert [row._replace(parts=None) for row in explained] == plain
+    assert all(row.parts is None for row in plain)
+    parts = {row.hit.key.decode(): row.parts for row in explained if row.parts}
+    for shown in parts.values():
+        added = shown.semantic + shown.keyword + shown.boosts + shown.freshness + shown.novelty + shown.exact_match
+        assert added == pytest.approx(shown.final)
+    # Only the query's own text has a part that nothing else explains.
+    assert parts["c"].exact_match > 0
+    assert parts["a"].exact_match == parts["b"].exact_match == 0
+    assert parts["a"].boosts == 0
+    assert (parts["b"].boosts > 0) == (mode != "semantic" or (weights is not None and not server_side))
+    assert (parts["a"].semantic > 0) == (mode != "keyword")
+    assert (parts["a"].keyword > 0) == (mode != "semantic")
+    if weights is not None:
+        assert (parts["a"].freshness, parts["a"].novelty) == (pytest.approx(0.06), pytest.approx(0.04))
+    else:
+        assert parts["a"].freshness == parts["a"].novelty == 0

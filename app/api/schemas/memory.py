@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import marshmallow as ma
@@ -147,8 +148,28 @@ class MemoryRecordSchema(AnswerSchema, _RecordSchema):
     memory_hash = Text(metadata={"description": "SHA-256 of text, type and scope"})
 
 
+class ExplanationSchema(AnswerSchema):
+    """The parts of a score, on the scale of `final`, and the raw figures behind them."""
+
+    semantic = Real(metadata={"description": "By meaning"})
+    keyword = Real(metadata={"description": "By words"})
+    boosts = Real(metadata={"description": "For what the query names: a speaker, a subject, a time"})
+    freshness = Real(metadata={"description": "For its last use"})
+    novelty = Real(metadata={"description": "For being new"})
+    exact_match = Real(metadata={"description": "For having the query's own text"})
+    final = Real(metadata={"description": "Their sum, by which hits are sorted (before a reranker, if there is one)"})
+    cosine = Real(allow_none=True, metadata={"description": "Cosine similarity; null: not found by meaning"})
+    bm25 = Real(allow_none=True, metadata={"description": "Raw score of the words; null: not found by words"})
+
+
 class MemoryResultSchema(MemoryRecordSchema):
     """A hit of a search: a memory with its distance and score."""
+
+    OPTIONAL = frozenset({"explanation"})
+
+    explanation = fields.Nested(
+        ExplanationSchema, metadata={"description": "Only with `explain`, where text is ranked"}
+    )
 
     dist = Real(metadata={"description": "Cosine distance 0-2, or 1 - score; 0 in a listing"})
     score = Real(allow_none=True, metadata={"description": "Relevance 0-1; null in a listing"})
@@ -164,6 +185,8 @@ class MemoryResultSchema(MemoryRecordSchema):
         shown["dist"] = value.distance
         shown["score"] = value.score
         shown["score_type"] = value.score_type
+        if value.parts is not None:
+            shown["explanation"] = asdict(value.parts)
         return shown
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow as ma
 from marshmallow import fields, validate
@@ -67,6 +67,8 @@ class PromptMessageSchema(AnswerSchema):
 
 class PromptSchema(AnswerSchema):
     """The prompt's messages, and the memories in it."""
+
+    unlisted: ClassVar[tuple[str, ...]] = ("long_term_memories.explanation",)
 
     messages = fields.List(
         fields.Nested(PromptMessageSchema),

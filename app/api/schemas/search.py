@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import marshmallow as ma
@@ -10,11 +11,11 @@ from marshmallow import fields, validate
 from app.api.schemas.base import AnswerSchema, QuerySchema, WireSchema
 from app.api.schemas.fields import Flag, Real, Text, Time, Whole
 from app.api.schemas.filters import TagFilterField, TimeFilterField
-from app.api.schemas.memory import MemoryResultSchema
+from app.api.schemas.memory import ExplanationSchema, MemoryResultSchema
 from app.memory.filters import MemoryFilter
 from app.memory.models import MemoryType
 from app.memory.ranking import RecencyWeights
-from app.memory.search import SearchRequest, SearchResults
+from app.memory.search import SearchRequest, SearchResults, Why
 
 MODES = ("semantic", "keyword", "hybrid")
 SCORERS = ("BM25STD", "BM25", "TFIDF", "TFIDF.DOCNORM", "DISMAX", "DOCSCORE")
@@ -90,6 +91,17 @@ class SearchRequestSchema(WireSchema):
         },
     )
 
+    explain = Flag(
+        load_default=False,
+        metadata={
+            "description": "Give each hit the parts of its score (`explanation`); such a search does not count as a use"
+        },
+    )
+    why = Text(
+        validate=validate.Length(max=255),
+        metadata={"description": "A memory's id: `why` in the answer says at which rank it is, or why nowhere"},
+    )
+
     @ma.pre_load
     def _known_names(self, data: Any, **_: Any) -> Any:
         if not isinstance(data, dict):
@@ -122,6 +134,10 @@ class SearchRequestSchema(WireSchema):
             optimize_query=data.get("optimize_query", False),
             recency=RecencyWeights(**weights),
             include_pending=data["include_pending"],
+            explain=data["explain"],
+            # Who looks at how a search works must not change how it works.
+            track_access=not data["explain"],
+            why=data.get("why"),
         )
 
 
@@ -131,19 +147,42 @@ class SearchQuerySchema(QuerySchema):
     optimize_query = Flag(load_default=False, metadata={"description": "Let the fast model rewrite the text first"})
 
 
+class WhySchema(AnswerSchema):
+    """Where one memory is among all results, and why."""
+
+    memory_id = fields.String()
+    rank = fields.Integer(allow_none=True, metadata={"description": "1 is first; null: not among the results"})
+    reason = fields.String()
+    explanation = fields.Nested(ExplanationSchema, allow_none=True)
+
+    def to_wire(self, value: Why) -> dict[str, Any]:
+        """The place, the reason, the parts of its score."""
+        shown = asdict(value.parts) if value.parts else None
+        return {"memory_id": value.memory_id, "rank": value.rank, "reason": value.reason, "explanation": shown}
+
+
 class SearchResultsSchema(AnswerSchema):
     """A page of hits."""
+
+    OPTIONAL = frozenset({"why"})
+    # Not worth a model's attention: MCP's tools do not list them.
+    unlisted: ClassVar[tuple[str, ...]] = ("why", "memories.explanation")
 
     memories = fields.List(fields.Nested(MemoryResultSchema), metadata={"description": "Best first"})
     total = fields.Integer(metadata={"description": "True number of matches"})
     next_offset = fields.Integer(allow_none=True, metadata={"description": "Null: this was the last page"})
 
+    why = fields.Nested(WhySchema, metadata={"description": "Only there when it was asked for"})
+
     _hit: ClassVar[MemoryResultSchema] = MemoryResultSchema()
 
     def to_wire(self, value: SearchResults) -> dict[str, Any]:
         """Hits, total and next offset."""
-        return {
+        shown: dict[str, Any] = {
             "memories": [self._hit.to_wire(found) for found in value.memories],
             "total": value.total,
             "next_offset": value.next_offset,
         }
+        if value.why is not None:
+            shown["why"] = WhySchema().to_wire(value.why)
+        return shown

@@ -1,0 +1,1 @@
+"""The memory explorer: a page over the public API, for people."""
