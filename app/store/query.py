@@ -67,7 +67,8 @@ def _tag(field: str, f: TagFilter) -> list[str]:
     if f.eq is not None:
         parts.append(_one_of(field, (f.eq,)))
     if f.any is not None:
-        parts.append(_one_of(field, f.any))
+        values = [_value(field, v) for v in f.any] + [f"{_value(field, v)}*" for v in f.or_startswith or ()]
+        parts.append(f"@{field}:{{{'|'.join(values)}}}")
     if f.all is not None:
         parts += [_one_of(field, (value,)) for value in f.all]
     if f.startswith is not None:
