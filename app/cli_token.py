@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from app.config import get_settings
 from app.memory.errors import MemoryPlatformError
 from app.memory.permissions import Access, Limits
-from app.store.tokens import StoredToken, TokenRepository
+
+if TYPE_CHECKING:
+    from app.store.tokens import StoredToken, TokenRepository
 
 SHOWN_HASH_CHARS = 16
 _FORMAT = click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -122,6 +124,7 @@ def _tokens() -> TokenRepository:
     """Where tokens are kept: the Redis of the settings, or the embedded one of the data directory."""
     from app.store.client import connect
     from app.store.embedded import attach_or_start
+    from app.store.tokens import TokenRepository
 
     settings = get_settings()
     try:

@@ -16,8 +16,7 @@ from app.auth.authenticator import Authenticator
 from app.auth.errors import MissingCredential, TooManyRequests, Unauthorized
 from app.auth.warning import warn_open
 from app.config import Settings
-from app.memory.permissions import NOBODY, act_as
-from app.store.tokens import Rate
+from app.memory.permissions import NOBODY, Rate, act_as
 
 # Open to everybody: probes, and the description of the API. They touch nobody's data.
 OPEN = frozenset({"get_health", "get_liveness", "get_readiness"})

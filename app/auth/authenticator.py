@@ -13,8 +13,8 @@ from app.auth.last_used import LastUsed
 from app.auth.scopes import ClaimNames, principal_of
 from app.auth.tokens import TokenVerifier
 from app.config import Settings
-from app.memory.permissions import Principal
-from app.store.tokens import Rate, TokenRepository
+from app.memory.permissions import Principal, Rate
+from app.store.tokens import TokenRepository
 
 
 class Verifier(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.store.tokens import Rate
+from app.memory.permissions import Rate
 
 
 class Unauthorized(Exception):

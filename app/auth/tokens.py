@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from app.auth.errors import TooManyRequests, Unauthorized
 from app.auth.last_used import LastUsed
-from app.memory.permissions import Access, Limits, Principal
-from app.store.tokens import Rate, StoredToken, TokenRepository
+from app.memory.permissions import Access, Limits, Principal, Rate
+from app.store.tokens import StoredToken, TokenRepository
 
 # What secret scanners look for (docs/security.md has the pattern).
 PREFIX = "amt_"

@@ -138,6 +138,16 @@ class Principal:
             raise ScopeForbidden("This needs a credential that is not limited to namespaces or users")
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How far a caller is with its requests: seconds until it may go on, or until nothing is used any more."""
+
+    limit: int
+    remaining: int
+    reset_seconds: float
+    exceeded: bool = False
+
+
 # Who may nothing: a request before it proved who sends it.
 NOBODY = Principal("nobody", Access.NONE)
 _current: ContextVar[Principal | None] = ContextVar("principal", default=None)

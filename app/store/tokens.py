@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.memory.permissions import Access, Limits
+from app.memory.permissions import Access, Limits, Rate
 from app.store import codec
 from app.store.client import RedisClient, store_errors
 from app.store.scripts import script
@@ -29,16 +29,6 @@ class StoredToken:
     expires_at: datetime | None = None
     access: Access = Access.ADMIN
     limits: Limits = field(default_factory=Limits)
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """How far a caller is with its requests: seconds until it may go on, or until nothing is used any more."""
-
-    limit: int
-    remaining: int
-    reset_seconds: float
-    exceeded: bool = False
 
 
 def _key(token_hash: str) -> str:

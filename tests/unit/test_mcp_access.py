@@ -15,8 +15,7 @@ from app.auth.errors import TooManyRequests, Unauthorized
 from app.config import Settings
 from app.mcp import http
 from app.memory.errors import BackendUnavailable
-from app.memory.permissions import Limits, Principal
-from app.store.tokens import Rate
+from app.memory.permissions import Limits, Principal, Rate
 
 HEADERS = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 
