@@ -23,7 +23,7 @@ OPEN = frozenset({"get_health", "get_liveness", "get_readiness"})
 OPEN_BLUEPRINTS = frozenset({"api-docs", "swagger_ui"})
 # Views whose data all come through guarded services of the engine. Any other view is for administrators of the whole
 # deployment: a new one is closed until somebody has thought about it and added it here (and to the access matrix,
-# tests/security/matrix.py).
+# tests/support/access_matrix.py).
 GUARDED = frozenset(
     {
         "list_sessions", "append_messages", "get_session", "put_session", "delete_session",
