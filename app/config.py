@@ -27,6 +27,8 @@ def _empty_is_none(value: object) -> object:
 
 OptionalStr = Annotated[str | None, BeforeValidator(_empty_is_none)]
 OptionalBool = Annotated[bool | None, BeforeValidator(_empty_is_none)]
+# Signatures with a public key. Whoever can check the others can make them: they have no place in a JWKS.
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 AuthMode = Literal["disabled", "token", "oauth2"]
 # These may also be given as the name of a file that holds the value, in a variable of the same name with _FILE.
 SECRETS = ("redis_url", "celery_broker_url", "celery_result_backend", "openai_api_key", "flower_basic_auth")
@@ -112,7 +114,9 @@ class Settings(BaseSettings):
     oauth2_jwks_url: OptionalStr = Field(
         None, description="The issuer's public keys; unset: `/.well-known/jwks.json` below the issuer."
     )
-    oauth2_algorithms: list[str] = Field(["RS256"], description="Accepted signatures, a JSON list; public-key ones.")
+    oauth2_algorithms: list[Algorithm] = Field(
+        ["RS256"], min_length=1, description="Accepted signatures, a JSON list; public-key ones."
+    )
     oauth2_user_claim: OptionalStr = Field(
         None, description="Claim that names the user whose data alone a JWT opens, e.g. `sub`; unset: all users'."
     )
