@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from app.memory.errors import Conflict, NotFound, ScopeForbidden
 from app.memory.filters import MemoryFilter
-from app.memory.models import Memory, Scope, Session, SessionRef, SummaryView, TaskRecord
+from app.memory.models import Memory, PartitionSummary, Scope, Session, SessionRef, SummaryView, TaskRecord
 from app.memory.permissions import Access, Limits, Principal, current
 from app.memory.search import SearchRequest
 
@@ -157,6 +157,17 @@ def _own_views(limits: Limits, found: Sequence[SummaryView], _engine: Engine) ->
     return [view for view in found if limits.hold(view.condition)]
 
 
+def _own_partitions(limits: Limits, found: Sequence[PartitionSummary], _engine: Engine) -> list[PartitionSummary]:
+    """A run for a group overrides the view's own filter, so a view may hold more than its filter says."""
+
+    def own(group: Mapping[str, str]) -> bool:
+        return ("namespace" not in group or limits.allow_namespace(group["namespace"])) and (
+            "user_id" not in group or limits.allow_user(group["user_id"])
+        )
+
+    return [one for one in found if own(one.group)]
+
+
 def _own_task(limits: Limits, found: TaskRecord | None, _engine: Engine) -> TaskRecord | None:
     """A task is known to whoever may touch all that its starter may."""
     return found if found is not None and limits.contain(found.limits or Limits()) else None
@@ -198,7 +209,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "get": Rule(_READ, {"view_id": _view_id}),
         "all": Rule(_READ, result=_own_views),
         "delete": Rule(_WRITE, {"view_id": _view_to_delete}),
-        "partitions": Rule(_READ, {"view_id": _view_id}),
+        "partitions": Rule(_READ, {"view_id": _view_id}, _own_partitions),
         "run_partition": Rule(_WRITE, {"view_id": _view_id, "group": _group}),
         "start_run": Rule(_WRITE, {"view_id": _view_id, "task_id": _new_task_id}),
     },

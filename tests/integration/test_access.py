@@ -339,6 +339,17 @@ def test_a_view_of_a_limited_caller_is_narrow_also_when_the_platform_runs_it(gua
     assert run.status_code == 403
 
 
+def test_what_an_administrator_put_into_a_view_for_others_is_not_shown(guarded, secret):
+    del secret
+    bob = guarded.token(limits=Limits(("acme",), users=("bob",)))
+    view = guarded.ok(bob, "POST", "/v1/summary-views", json={"source": "long_term", "group_by": ["user_id"]})
+    url = f"/v1/summary-views/{view['id']}/partitions"
+    for user in ("alice", "bob"):
+        made = guarded.ok(guarded.root, "POST", f"{url}/run", json={"group": {"user_id": user}})
+        assert (CANARY in made["summary"]) == (user == "alice")
+    assert [p["group"] for p in guarded.ok(bob, "GET", url)] == [{"user_id": "bob"}]
+
+
 def test_a_task_of_others_is_neither_seen_nor_overwritten(guarded, secret):
     world, _before = secret
     bob = guarded.token(limits=Limits(("acme",), users=("bob",)))
