@@ -28,7 +28,8 @@ GUARDED = frozenset(
     {
         "list_sessions", "append_messages", "get_session", "put_session", "delete_session",
         "create_memories", "delete_memories", "search_memories", "forget_memories", "compact_memories",
-        "get_memory", "update_memory", "hydrate_prompt",
+        "get_memory", "update_memory", "get_memory_history", "restore_memory", "promote_session", "hydrate_prompt",
+        "count_topics", "count_entities", "topic_map", "refit_topics", "erase_user", "export_namespace",
         "list_views", "create_view", "get_view", "delete_view", "run_partition", "list_partitions", "run_view",
         "get_task",
     }

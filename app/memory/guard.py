@@ -214,10 +214,21 @@ RULES: dict[str, dict[str, Rule]] = {
         "start_run": Rule(_WRITE, {"view_id": _view_id, "task_id": _new_task_id}),
     },
     "task_records": {"get": Rule(_READ, result=_own_task)},
-    "lifecycle": {
-        "forget": Rule(_ADMIN, {"condition": _condition}),
-        "compact": Rule(_ADMIN, {"condition": _condition}),
+    "lifecycle": {"forget": Rule(_ADMIN, {"condition": _condition})},
+    "compaction": {"compact": Rule(_ADMIN, {"condition": _condition})},
+    "history": {"of": Rule(_READ, _NAMED), "restore": Rule(_WRITE, _NAMED)},
+    # Imports write what they are given as it is, and so are for administrators of everything.
+    "erasure": {
+        "erase": Rule(_ADMIN, {"scope": _scope}),
+        "export": Rule(_ADMIN, {"namespace": _whole_namespace}),
     },
+    "promotion": {"start": Rule(_WRITE, {"session": _ref})},
+    "topic_catalog": {
+        "topics": Rule(_READ, {"condition": _condition, "namespace": _namespace}),
+        "entities": Rule(_READ, {"condition": _condition}),
+        "map": Rule(_READ, {"condition": _condition, "namespace": _namespace}),
+    },
+    "topic_refit": {"start": Rule(_ADMIN, {"namespace": _whole_namespace, "everything": _not_all_tenants})},
 }
 
 

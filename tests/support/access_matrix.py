@@ -6,13 +6,15 @@ without that line it is for administrators of the whole deployment (`everything`
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from tests.support.builders import Json
 
-Needs = Literal["nothing", "read", "write", "admin", "everything"]
+# "tenant": an administrator whose credential is not limited to users; "everything": one who is not limited at all.
+Needs = Literal["nothing", "read", "write", "admin", "tenant", "everything"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,11 @@ class World:
     memory_id: str
     view_id: str
     task_id: str
+
+    @property
+    def tenant(self) -> dict[str, str]:
+        """The namespace of the scope."""
+        return {name: value for name, value in self.scope.items() if name == "namespace"}
 
     @property
     def filters(self) -> Json:
@@ -38,12 +45,13 @@ class World:
 
 @dataclass(frozen=True)
 class Row:
-    """One operation: what it needs, what one who may see none of the data is answered, and a call of it."""
+    """One operation: what it needs, what one who may see none of the data is answered, a call of it, its success."""
 
     needs: Needs
     foreign: int
     method: str
     call: Callable[[World], tuple[str, Json]]
+    done: tuple[int, ...] = (200,)
 
     def request(self, world: World) -> dict[str, Any]:
         """Arguments for `httpx.Client.request`."""
@@ -53,6 +61,13 @@ class Row:
 
 _LTM, _WM, _VIEWS = "/v1/long-term-memory", "/v1/working-memory", "/v1/summary-views"
 _MESSAGE = {"role": "user", "content": "hello", "created_at": "2026-01-01T00:00:00Z", "discrete_memory_extracted": "t"}
+
+
+def export_of(world: World) -> bytes:
+    """An export of the scope's namespace without any data."""
+    head = {"format": "agent-memory-export", "version": 1, "namespace": world.scope.get("namespace")}
+    return b"\n".join(json.dumps(line).encode() for line in (head, {"end": True, "lines": 0}))
+
 
 # 403 where the call names the scope, 404 where it names an id, 200 where it finds nothing.
 ROWS: dict[str, Row] = {
@@ -80,6 +95,20 @@ ROWS: dict[str, Row] = {
         "admin", 403, "POST", lambda w: (f"{_LTM}/forget", {"params": w.scope, "json": {"policy": {"budget": 0}}})
     ),
     "compact_memories": Row("admin", 403, "POST", lambda w: (f"{_LTM}/compact", {"params": w.scope})),
+    "get_memory_history": Row("read", 404, "GET", lambda w: (f"{_LTM}/{w.memory_id}/history", {})),
+    # 409: there is nothing more to undo.
+    "restore_memory": Row("write", 404, "POST", lambda w: (f"{_LTM}/{w.memory_id}/restore", {}), (200, 409)),
+    "promote_session": Row("write", 403, "POST", lambda w: (f"{_WM}/{w.session_id}/promote", {"json": w.scope})),
+    "count_topics": Row("read", 403, "GET", lambda w: ("/v1/topics", {"params": w.scope})),
+    "count_entities": Row("read", 403, "GET", lambda w: ("/v1/entities", {"params": w.scope})),
+    "topic_map": Row("read", 403, "GET", lambda w: ("/v1/topics/map", {"params": w.scope})),
+    # 400: there are too few memories to find topics in.
+    "refit_topics": Row("tenant", 403, "POST", lambda w: ("/v1/topics/refit", {"json": w.tenant}), (200, 400)),
+    "export_namespace": Row("tenant", 403, "GET", lambda w: ("/v1/user-data/export", {"params": w.tenant})),
+    "import_namespace": Row(
+        "everything", 403, "POST", lambda w: ("/v1/user-data/import", {"params": w.tenant, "content": export_of(w)})
+    ),
+    "usage": Row("everything", 403, "GET", lambda w: ("/v1/usage", {})),
     "hydrate_prompt": Row(
         "read",
         403,
@@ -104,4 +133,6 @@ ROWS: dict[str, Row] = {
     "list_partitions": Row("read", 404, "GET", lambda w: (f"{_VIEWS}/{w.view_id}/partitions", {})),
     "run_view": Row("write", 404, "POST", lambda w: (f"{_VIEWS}/{w.view_id}/run", {"json": {}})),
     "get_task": Row("read", 404, "GET", lambda w: (f"/v1/tasks/{w.task_id}", {})),
+    # It takes what the other calls are about away, so it comes last.
+    "erase_user": Row("admin", 403, "DELETE", lambda w: ("/v1/user-data", {"params": w.scope})),
 }

@@ -9,16 +9,22 @@ from typing import Any
 import pytest
 
 from app.container import Container
+from app.memory.compaction import Compaction
+from app.memory.erasure import Erasure
 from app.memory.errors import ScopeForbidden
 from app.memory.guard import RULES, Guarded
+from app.memory.history import History
 from app.memory.lifecycle import Lifecycle
 from app.memory.long_term import LongTermMemory
 from app.memory.models import Memory, TaskRecord
 from app.memory.permissions import NOBODY, Access, Limits, Principal, acting_as
 from app.memory.profile import Profiles
+from app.memory.promotion import Promotion
 from app.memory.prompt import PromptHydration
 from app.memory.search import MemorySearch
 from app.memory.summary_views import SummaryViews
+from app.memory.topics.catalog import TopicCatalog
+from app.memory.topics.refit import TopicRefit
 from app.memory.working import WorkingMemory
 from app.store.batches import TaskRepository
 
@@ -97,7 +103,8 @@ def test_a_rule_that_names_no_argument_is_found_at_once():
 SERVICES = {
     "working_memory": WorkingMemory, "long_term_memory": LongTermMemory, "search": MemorySearch,
     "hydration": PromptHydration, "profiles": Profiles, "summary_views": SummaryViews, "lifecycle": Lifecycle,
-    "task_records": TaskRepository,
+    "task_records": TaskRepository, "compaction": Compaction, "history": History, "erasure": Erasure,
+    "promotion": Promotion, "topic_catalog": TopicCatalog, "topic_refit": TopicRefit,
 }  # fmt: skip
 
 
