@@ -35,7 +35,9 @@ GUARDED = frozenset(
     }
 )  # fmt: skip
 # Views that may keep a thread busy for long.
-HEAVY = frozenset({"forget_memories", "compact_memories", "run_partition", "export_namespace", "import_namespace"})
+HEAVY = frozenset(
+    {"forget_memories", "compact_memories", "run_partition", "erase_user", "export_namespace", "import_namespace"}
+)
 BUSY_RETRY_SECONDS = 2
 PAGE_HEADERS = {
     # The explorer's page holds its own small script; nothing may come from, or go to, elsewhere.

@@ -273,7 +273,7 @@ def tool_arguments(tool: str, world: World, scope: dict[str, str]) -> Json:
 
 
 @settings(
-    max_examples=40,
+    max_examples=120,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
@@ -281,7 +281,7 @@ def tool_arguments(tool: str, world: World, scope: dict[str, str]) -> Json:
 @given(
     stranger=st.sampled_from(sorted(STRANGERS)),
     access=st.sampled_from([Access.READ, Access.WRITE, Access.ADMIN]),
-    sequence=st.lists(calls, min_size=3, max_size=12),
+    sequence=st.lists(calls, min_size=8, max_size=20),
 )
 def test_nobody_learns_or_changes_what_is_anothers(guarded, secret, stranger, access, sequence):
     world, before = secret
