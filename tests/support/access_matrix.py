@@ -108,7 +108,7 @@ ROWS: dict[str, Row] = {
     "import_namespace": Row(
         "everything", 403, "POST", lambda w: ("/v1/user-data/import", {"params": w.tenant, "content": export_of(w)})
     ),
-    "usage": Row("everything", 403, "GET", lambda w: ("/v1/usage", {})),
+    "get_usage": Row("everything", 403, "GET", lambda w: ("/v1/usage", {})),
     "hydrate_prompt": Row(
         "read",
         403,
