@@ -23,7 +23,9 @@ from app.cli import main
 from app.config import Settings
 from app.container import Container
 from app.memory.background import Background
+from app.memory.models import ViewRunRef
 from app.memory.permissions import Access, Limits, act_as
+from app.memory.summarization.partitions import PartitionWriter
 from app.memory.summary_views import SummaryViews
 from app.store.client import connect
 from app.store.tokens import TokenRepository
@@ -342,9 +344,15 @@ def test_a_view_of_a_limited_caller_is_narrow_also_when_the_platform_runs_it(gua
     view = guarded.ok(bob, "POST", "/v1/summary-views", json=wide)
     engine = Container(guarded.settings)
     in_a_task = SummaryViews(
-        engine.views, engine.records, engine.tasks, cast(Background, None), lambda: None, guarded.settings
+        engine.views,
+        engine.records,
+        engine.tasks,
+        engine.outbox,
+        cast(Background, None),
+        PartitionWriter(lambda: None, engine.views, guarded.settings),
+        guarded.settings,
     )
-    in_a_task.run(view["id"], None)
+    in_a_task.run(ViewRunRef(view["id"]))
     partitions = guarded.ok(bob, "GET", f"/v1/summary-views/{view['id']}/partitions")
     assert CANARY not in json.dumps(partitions)
     run = guarded.ask(bob, method="POST", url=f"/v1/summary-views/{view['id']}/partitions/run",
