@@ -193,6 +193,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "get": Rule(_READ, {"ref": _ref}),
         "delete": Rule(_WRITE, {"ref": _ref}),
         "list_ids": Rule(_READ, _NAMED),
+        "window_size": Rule(_READ),
     },
     "long_term_memory": {
         "create": Rule(_WRITE, {"memories": _memories}),
