@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 import app as package
+from app.cli_token import token
 from app.config import Settings, get_settings
 from app.logs import configure_logging
 from app.memory.errors import MemoryPlatformError
@@ -273,6 +274,9 @@ def topics_export(directory: Path, namespace: str | None) -> None:
     for name, data in repository.files(corpus, state.version).items():
         (directory / name).write_bytes(data)
     click.echo(f"version {state.version} of {state.fitted_at:%Y-%m-%d %H:%M} is in {directory}")
+
+
+main.add_command(token)
 
 
 if __name__ == "__main__":
