@@ -41,6 +41,10 @@ lint: dev ## Check style, formatting and the import directions
 typecheck: dev ## Check types
 	@exec $(BIN)/mypy
 
+.PHONY: audit
+audit: dev ## Ask the vulnerability databases about all pinned dependencies (needs the internet)
+	@exec $(BIN)/pip-audit -r constraints.txt --no-deps --disable-pip --strict --progress-spinner off
+
 .PHONY: quality
 quality: dev ## Measure extraction, grounding and retrieval against the gold sets
 	@exec $(BIN)/python -m pytest -m quality $(ARGS)

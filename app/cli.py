@@ -12,6 +12,7 @@ import click
 
 import app as package
 from app import cli_operations
+from app.cli_token import token
 from app.config import Settings, get_settings
 from app.logs import configure_logging
 from app.memory.errors import MemoryPlatformError
@@ -298,6 +299,7 @@ def topics_export(directory: Path, namespace: str | None) -> None:
 
 for command in cli_operations.COMMANDS:
     main.add_command(command)
+main.add_command(token)
 
 
 if __name__ == "__main__":

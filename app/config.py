@@ -6,13 +6,15 @@ so that an existing deployment's environment keeps working. `docs/configuration.
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BeforeValidator, Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 ExtractionBackendName = Literal["auto", "llm", "rules"]
 SummarizationBackendName = Literal["auto", "llm", "extractive"]
@@ -24,6 +26,34 @@ def _empty_is_none(value: object) -> object:
 
 
 OptionalStr = Annotated[str | None, BeforeValidator(_empty_is_none)]
+OptionalBool = Annotated[bool | None, BeforeValidator(_empty_is_none)]
+# Signatures with a public key. Whoever can check the others can make them: they have no place in a JWKS.
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+AuthMode = Literal["disabled", "token", "oauth2"]
+# These may also be given as the name of a file that holds the value, in a variable of the same name with _FILE.
+SECRETS = ("redis_url", "celery_broker_url", "celery_result_backend", "openai_api_key", "flower_basic_auth")
+
+
+class SecretFiles(PydanticBaseSettingsSource):
+    """Secrets from files: `OPENAI_API_KEY_FILE=/run/secrets/openai`."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The content of the file that the variable names, if it is set."""
+        variable = f"{field_name.upper()}_FILE"
+        path = os.environ.get(variable)
+        if field_name not in SECRETS or not path:
+            return None, field_name, False
+        if os.environ.get(field_name.upper()):
+            raise ValueError(f"{field_name.upper()} and {variable} are both set: leave one out")
+        try:
+            return Path(path).read_text("utf-8").strip(), field_name, False
+        except OSError as error:
+            raise ValueError(f"{variable} names {path}, which cannot be read ({error.strerror})") from None
+
+    def __call__(self) -> dict[str, Any]:
+        """All secrets that come from files."""
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 class Settings(BaseSettings):
@@ -32,10 +62,14 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore")
 
     # Where things live
-    redis_url: OptionalStr = Field(None, description="Redis with the search module. Unset: an embedded server.")
-    celery_broker_url: OptionalStr = Field(None, description="Celery broker. Unset: `REDIS_URL`, database 1.")
+    redis_url: OptionalStr = Field(
+        None, repr=False, description="Redis with the search module. Unset: an embedded server."
+    )
+    celery_broker_url: OptionalStr = Field(
+        None, repr=False, description="Celery broker. Unset: `REDIS_URL`, database 1."
+    )
     celery_result_backend: OptionalStr = Field(
-        None, description="Celery result backend. Unset: `REDIS_URL`, database 2."
+        None, repr=False, description="Celery result backend. Unset: `REDIS_URL`, database 2."
     )
     data_dir: Path = Field(Path(".data"), description="Embedded Redis data, process ids and logs.")
     model_cache_dir: Path = Field(
@@ -53,7 +87,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Bind address of the web process.")
     port: int = Field(8000, ge=0, le=65535, description="Port of the REST API.")
     flower_port: int = Field(0, ge=0, le=65535, description="Port of Flower; 0 takes a free one.")
-    flower_basic_auth: OptionalStr = Field(None, description="`user:password` for Flower; unset: one is generated.")
+    flower_basic_auth: OptionalStr = Field(
+        None, repr=False, description="`user:password` for Flower; unset: one is generated."
+    )
     mcp_host: str = Field("127.0.0.1", description="Bind address of the MCP server.")
     mcp_port: int = Field(
         9000,
@@ -76,7 +112,40 @@ class Settings(BaseSettings):
     )
     log_format: Literal["json", "console"] = Field("json", description="One JSON object a line, or for people.")
 
+    # Who may come in
+    auth_mode: AuthMode = Field("disabled", description="Who may come in: anybody, holders of tokens or of JWTs.")
+    disable_auth: OptionalBool = Field(None, description="True lets everybody in, whatever `AUTH_MODE` says.")
+    token_auth_enabled: bool = Field(False, description="With `AUTH_MODE=oauth2`: check tokens instead of JWTs.")
+    oauth2_issuer_url: OptionalStr = Field(None, description="Issuer of the JWTs, exactly as in their `iss`.")
+    oauth2_audience: OptionalStr = Field(None, description="What `aud` of a JWT must hold; unset: not checked.")
+    oauth2_jwks_url: OptionalStr = Field(
+        None, description="The issuer's public keys; unset: `/.well-known/jwks.json` below the issuer."
+    )
+    oauth2_algorithms: list[Algorithm] = Field(
+        ["RS256"], min_length=1, description="Accepted signatures, a JSON list; public-key ones."
+    )
+    oauth2_user_claim: OptionalStr = Field(
+        None, description="Claim that names the user whose data alone a JWT opens, e.g. `sub`; unset: all users'."
+    )
+    oauth2_namespace_claim: OptionalStr = Field(
+        None, description="Claim that names the namespace or namespaces that a JWT opens; unset: all."
+    )
+    oauth2_namespace_prefix_claim: OptionalStr = Field(
+        None, description="Claim with beginnings of namespaces that a JWT opens."
+    )
+    oauth2_access_claim: OptionalStr = Field(
+        None,
+        description="Claim that grants `read`, `write` or `admin` (also as `memory:…`), e.g. `scope`; unset: `write` "
+        "for JWTs limited by claims, `admin` for others.",
+    )
+
     # Limits
+    rate_limit_per_minute: int = Field(
+        6000, ge=0, description="Requests a minute of one token or JWT subject; more answer 429. 0: no limit."
+    )
+    max_concurrent_heavy_requests: int = Field(
+        4, ge=1, description="Compactions, exports, summaries and the like at once in one web process; more answer 429."
+    )
     max_request_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="Larger request bodies answer 413.")
     max_text_chars: int = Field(100_000, ge=100, description="Longest text of one memory or message.")
     max_batch_size: int = Field(1000, ge=1, description="Most memories in one create request; more answer 422.")
@@ -201,7 +270,7 @@ class Settings(BaseSettings):
     embedding_cache_ttl_seconds: int = Field(86_400, ge=0, description="Cache of query embeddings in Redis; 0: off.")
     generation_model: str = Field("gpt-5", description="Model for extraction and summaries.")
     fast_model: str = Field("gpt-5-mini", description="Model for query optimisation, merges, topics, views.")
-    openai_api_key: OptionalStr = Field(None, description="Key of the OpenAI-compatible endpoint.")
+    openai_api_key: OptionalStr = Field(None, repr=False, description="Key of the OpenAI-compatible endpoint.")
     openai_base_url: OptionalStr = Field(None, description="Base URL of any OpenAI-compatible endpoint.")
     openai_api_base: OptionalStr = Field(None, description="The peer's name for `OPENAI_BASE_URL`.")
     llm_timeout_seconds: float = Field(60.0, gt=0, description="Time-out of one model call.")
@@ -222,6 +291,31 @@ class Settings(BaseSettings):
     )
     min_optimized_query_length: int = Field(2, ge=1, description="A shorter rewritten query is not used.")
     llm_usage_days: int = Field(90, ge=1, description="Days for which the counters of model calls are kept.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.resolved_auth_mode == "oauth2" and not self.oauth2_issuer_url:
+            raise ValueError("AUTH_MODE=oauth2 needs OAUTH2_ISSUER_URL")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], *sources: Any, **named: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, `.env`, and last the files that `…_FILE` variables name."""
+        return (named["init_settings"], named["env_settings"], named["dotenv_settings"], SecretFiles(settings_cls))
+
+    @property
+    def resolved_auth_mode(self) -> AuthMode:
+        """The mode in force: an explicit `AUTH_MODE`, unless `DISABLE_AUTH` is true."""
+        if self.disable_auth:
+            return "disabled"
+        return "token" if self.auth_mode == "oauth2" and self.token_auth_enabled else self.auth_mode
+
+    @property
+    def jwks_url(self) -> str:
+        """Where the issuer's public keys are."""
+        return self.oauth2_jwks_url or f"{(self.oauth2_issuer_url or '').rstrip('/')}/.well-known/jwks.json"
 
     @property
     def events_kept(self) -> int:
@@ -271,7 +365,11 @@ class Settings(BaseSettings):
             raise ValueError("REDIS_URL is not set; start the embedded server first")
         parts = urlsplit(self.redis_url)
         if not self.redis_sentinel_service:
-            return urlunsplit(parts._replace(path=f"/{database}"))
+            query = parts.query
+            if parts.scheme == "rediss" and "ssl_cert_reqs" not in query:
+                # Unlike redis-py, Celery insists on being told, and its broker side would not check the certificate.
+                query = f"{query}&ssl_cert_reqs=required".lstrip("&")
+            return urlunsplit(parts._replace(path=f"/{database}", query=query))
         # Celery's own form: one URL per sentinel; it gets the service's name beside it.
         user, _, hosts = parts.netloc.rpartition("@")
         login = f"{user}@" if user else ""

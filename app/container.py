@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import cast
 
+from app.auth.authenticator import Authenticator, create_authenticator
 from app.config import Settings, get_settings
 from app.memory.access import AccessTracker
 from app.memory.background import Background
@@ -21,6 +22,7 @@ from app.memory.events import EventDelivery
 from app.memory.extraction.base import ExtractionStrategy, Extractor
 from app.memory.extraction.distiller import Distiller
 from app.memory.extraction.registry import load_strategies
+from app.memory.guard import guarded_services
 from app.memory.history import History
 from app.memory.jobs import Jobs
 from app.memory.lifecycle import Lifecycle
@@ -59,6 +61,7 @@ from app.store.records import RecordRepository
 from app.store.sessions import SessionRepository
 from app.store.tenants import TenantKeys
 from app.store.text_cache import TextCache
+from app.store.tokens import TokenRepository
 from app.store.topics import TopicRepository
 from app.store.turns import TurnRepository
 from app.store.usage import UsageRepository
@@ -68,6 +71,7 @@ from app.store.views import ViewRepository
 BACKGROUND = "tasks.background:CeleryBackground"
 
 
+@guarded_services
 class Container:
     """Everything one process needs, built on first use: what is not used is never loaded."""
 
@@ -119,6 +123,28 @@ class Container:
     def tasks(self) -> TaskRepository:
         """Task records."""
         return TaskRepository(self.redis)
+
+    @cached_property
+    def task_records(self) -> TaskRepository:
+        """Task records, for those who may see them."""
+        return self.tasks
+
+    @cached_property
+    def views(self) -> ViewRepository:
+        """Summary views as they are stored."""
+        return ViewRepository(self.redis)
+
+    @cached_property
+    def tokens(self) -> TokenRepository:
+        """Tokens, as hashes."""
+        return TokenRepository(self.redis)
+
+    @cached_property
+    def authenticator(self) -> Authenticator:
+        """Lets callers in. Only where authentication is on."""
+        authenticator = create_authenticator(self.settings, self.tokens)
+        assert authenticator is not None, "authentication is off"
+        return authenticator
 
     @cached_property
     def outbox(self) -> Outbox:
@@ -366,14 +392,13 @@ class Container:
     @cached_property
     def summary_views(self) -> SummaryViews:
         """Summary views."""
-        views = ViewRepository(self.redis)
         return SummaryViews(
-            views,
+            self.views,
             self.records,
             self.tasks,
             self.outbox,
             self.background,
-            PartitionWriter(lambda: self.generator, views, self.settings),
+            PartitionWriter(lambda: self.generator, self.views, self.settings),
             self.settings,
         )
 

@@ -20,7 +20,7 @@ def configure_logging(settings: Settings) -> None:
         structlog.processors.StackInfoRenderer(),
     ]
     console = settings.log_format == "console"
-    renderer = structlog.dev.ConsoleRenderer(colors=False) if console else structlog.processors.JSONRenderer()
+    renderer = _console() if console else structlog.processors.JSONRenderer()
     last = [renderer] if console else [structlog.processors.format_exc_info, renderer]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -40,3 +40,8 @@ def configure_logging(settings: Settings) -> None:
     root.setLevel(settings.log_level.upper())
     for noisy in ("celery.worker.strategy", "celery.app.trace", "httpx", "httpx2", "redisvl", "celery.beat"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+
+
+def _console() -> structlog.dev.ConsoleRenderer:
+    """For people; tracebacks without the values of local variables, among which are secrets and what users said."""
+    return structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)

@@ -212,6 +212,7 @@ class Stack:
             ("API docs", docs),
             ("Explorer", f"{self.base_url}/explorer"),
             ("MCP", self.mcp_url),
+            ("Auth", _auth(self.settings)),
             ("Flower", f"http://127.0.0.1:{self.environment['FLOWER_PORT']}  user {user}, password {password}"),
             ("Redis", _without_password(self.environment["REDIS_URL"])),
             ("Logs", str(self.logs)),
@@ -372,6 +373,11 @@ def _play(base_url: str) -> int:
     except Exception as error:  # the stack must hear of it, whatever it is
         console.print(f"[bold red]The demo failed: {type(error).__name__}: {escape(str(error))}[/]")
         return 1
+
+
+def _auth(settings: Settings) -> str:
+    mode = settings.resolved_auth_mode
+    return "OFF: whoever reaches these ports can read and change everything" if mode == "disabled" else mode
 
 
 def _without_password(url: str) -> str:

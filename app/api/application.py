@@ -20,9 +20,11 @@ from app.api import (
     user_data,
     working_memory,
 )
+from app.api.access import protect
 from app.api.errors import register_error_handlers
 from app.api.observing import observe
 from app.api.openapi import WireApi, explorer
+from app.api.resource import engine
 from app.api.wire import OrjsonProvider
 from app.config import Settings
 from app.web import explorer as memory_explorer
@@ -69,7 +71,8 @@ def build(settings: Settings) -> Flask:
     flask.url_map.converters["path"] = AnyPath
     observe(flask, settings)
     register_error_handlers(flask)
-    api = WireApi(flask)
+    protect(flask, settings, lambda: engine().authenticator)
+    api = WireApi(flask, secured=settings.resolved_auth_mode != "disabled")
     modules = (health, working_memory, long_term_memory, prompt, summary_views, topics, tasks, usage, user_data, jobs)
     for module in modules:
         api.register_blueprint(module.bp)

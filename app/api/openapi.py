@@ -18,6 +18,7 @@ from flask_smorest import Api
 from flask_swagger_ui import get_swaggerui_blueprint
 
 import app as package
+from app.api.access import OPEN
 from app.api.schemas.base import AnswerSchema, QuerySchema
 from app.api.schemas.filters import FILTERS
 
@@ -123,10 +124,19 @@ def _or_null(shown: dict[str, Any]) -> dict[str, Any]:
 
 
 class WirePlugin(BasePlugin):
-    """Adds to every operation the errors that all have, and to the document their shapes and those of filters."""
+    """Adds to every operation the errors that all have, and to the document their shapes and those of filters.
+
+    `secured`: the operations ask for a credential, and say so.
+    """
+
+    def __init__(self, *, secured: bool = False) -> None:
+        self._secured = secured
 
     def init_spec(self, spec: APISpec) -> None:
         """Register the shapes of errors and filters."""
+        if self._secured:
+            spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
+            spec.components.security_scheme("key", {"type": "apiKey", "in": "header", "name": "X-API-Key"})
         schemas = {"Error": _ERROR, "Refusal": _REFUSAL, "Problem": _PROBLEM, "Invalid": _INVALID, **FILTERS}
         for name, schema in schemas.items():
             spec.components.schema(name, schema)
@@ -143,13 +153,18 @@ class WirePlugin(BasePlugin):
             away = _answer("Refusal", "Redis or a model cannot be reached", headers=_RETRY_AFTER)
             responses.setdefault("503", away)
             responses["default"] = _answer("Error", "Any other error")
+            if self._secured and operation.get("operationId") not in OPEN:
+                operation["security"] = [{"bearer": []}, {"key": []}]
+                responses["401"] = _answer("Refusal", "There is no good credential")
+                responses["403"] = _answer("Refusal", "The credential does not open this")
+                responses["429"] = _answer("Refusal", "Too many requests", headers=_RETRY_AFTER)
             operation["responses"] = responses
 
 
 class WireApi(Api):
     """flask-smorest without its own error answers: `errors.py` has them all."""
 
-    def __init__(self, app: Flask) -> None:
+    def __init__(self, app: Flask, *, secured: bool = False) -> None:
         app.config.update(
             API_TITLE="Agent memory",
             API_VERSION=package.__version__,
@@ -163,7 +178,7 @@ class WireApi(Api):
             app,
             spec_kwargs={
                 "marshmallow_plugin": marshmallow_plugin,
-                "extra_plugins": [WirePlugin()],
+                "extra_plugins": [WirePlugin(secured=secured)],
                 "info": {"description": DESCRIPTION, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
             },
         )

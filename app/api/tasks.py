@@ -46,7 +46,7 @@ class TaskSchema(AnswerSchema):
 @bp.doc(responses=refusals({404: "There is no such task (any more)"}))
 def get_task(task_id: str) -> Any:
     """Get the state of background work; kept for seven days."""
-    task = engine().tasks.get(task_id)
+    task = engine().task_records.get(task_id)
     if task is None:
         raise NotFound(f"Task {task_id} not found")
     return task

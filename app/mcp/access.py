@@ -1,12 +1,13 @@
-"""Who may call the MCP server over HTTP: the one place where authentication is plugged in.
+"""Who may call the MCP server over HTTP.
 
-`app/auth` gives `http.build` an `Authenticate`; without one everybody is let in, as with `AUTH_MODE=disabled`.
+`http.serve` gives `http.build` the `Authenticate` of `app/auth`; without one everybody is let in, as with
+`AUTH_MODE=disabled`. What a caller may do with which data is the engine's decision (`app/memory/guard.py`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -16,23 +17,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
+from app.auth.errors import TooManyRequests, Unauthorized
 from app.memory.errors import BackendUnavailable
-from app.memory.models import Scope
+from app.memory.permissions import Principal
 
 METADATA_PATH = "/.well-known/oauth-protected-resource"
 PRINCIPAL = "principal"
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """A caller that proved who it is; the parts of `scope` that are set are the only ones it may touch."""
-
-    subject: str
-    scope: Scope = field(default_factory=Scope)
-
-
-class Unauthorized(Exception):
-    """The credentials do not do; the message says why and is shown to the caller."""
 
 
 # From request headers (names in lower case) to the caller. None, or Unauthorized: answered with 401.
@@ -60,14 +50,17 @@ class Guard:
                 connection[PRINCIPAL] = principal
         except Unauthorized as error:
             refused = _unauthorized(request, str(error))
+        except TooManyRequests as error:
+            seconds = max(1, math.ceil(error.rate.reset_seconds))
+            refused = JSONResponse({"detail": str(error)}, 429, {"Retry-After": str(seconds)})
         except BackendUnavailable as error:
             refused = JSONResponse({"detail": str(error)}, 503, {"Retry-After": "2"})
         await (refused or self._app)(connection, receive, send)
 
 
 def _elsewhere(principal: Principal, request: Request) -> bool:
-    url, own = request.path_params.get("namespace"), principal.scope.namespace
-    return url is not None and own is not None and url != own
+    url = request.path_params.get("namespace")
+    return url is not None and not principal.limits.allow_namespace(url)
 
 
 def _unauthorized(request: Request, detail: str) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -19,10 +19,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.auth.warning import warn_open
 from app.config import Settings
 from app.mcp.access import METADATA_PATH, Authenticate, Guard, resource_metadata
 from app.mcp.engine_room import EngineRoom
 from app.mcp.server import build as build_server
+from app.memory.permissions import Principal
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Open streams of clients would keep the process for ever.
@@ -76,7 +78,15 @@ def build(
 
 def serve(settings: Settings) -> None:
     """Serve until a signal."""
-    application = build(settings, EngineRoom(settings))
+    room = EngineRoom(settings)
+    authenticate: Authenticate | None = None
+    servers: list[str] = []
+    if settings.resolved_auth_mode == "disabled":
+        warn_open("MCP", settings, settings.mcp_host)
+    else:
+        authenticate = partial(_authenticate, room)
+        servers = [settings.oauth2_issuer_url or ""] if settings.resolved_auth_mode == "oauth2" else []
+    application = build(settings, room, authenticate=authenticate, authorization_servers=servers)
     uvicorn.run(
         application,
         host=settings.mcp_host,
@@ -86,6 +96,10 @@ def serve(settings: Settings) -> None:
         access_log=False,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
+
+
+def _authenticate(room: EngineRoom, headers: Mapping[str, str]) -> Principal:
+    return room.engine().authenticator.admit(headers)[0]
 
 
 class _SseEndpoint:

@@ -29,6 +29,7 @@ from app.mcp.engine_room import EngineRoom
 from app.mcp.scope import RequestScope
 from app.memory import errors
 from app.memory.models import Scope
+from app.memory.permissions import acting_as
 
 log = structlog.get_logger(__name__)
 Context = ServerRequestContext[Any, Any]
@@ -98,7 +99,8 @@ class _Handlers:
         return types.ListToolsResult(tools=self._tools)
 
     async def call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
-        work = partial(self._run_tool, params.name, params.arguments or {}, self._scope(ctx), _reporter(ctx))
+        run = partial(self._run_tool, params.name, params.arguments or {}, self._scope(ctx), _reporter(ctx))
+        work = partial(_as_caller, ctx, run)
         if params.name not in SLOW:
             return await anyio.to_thread.run_sync(work)
         async with anyio.create_task_group() as group:
@@ -154,7 +156,7 @@ class _Handlers:
             return resources.read(uri, self._room.engine(), scope)
 
         uri, scope = str(params.uri), self._scope(ctx)
-        text = await _in_thread(read)
+        text = await _in_thread(partial(_as_caller, ctx, read))
         content = types.TextResourceContents(uri=uri, mime_type=PROFILE.mime_type, text=text)
         return types.ReadResourceResult(contents=[content])
 
@@ -172,7 +174,7 @@ class _Handlers:
         if params.name != USER_CONTEXT.name:
             raise MCPError(types.INVALID_PARAMS, f"There is no prompt {params.name!r}; there is {USER_CONTEXT.name!r}")
         scope = self._scope(ctx)
-        text = types.TextContent(type="text", text=await _in_thread(compose))
+        text = types.TextContent(type="text", text=await _in_thread(partial(_as_caller, ctx, compose)))
         return types.GetPromptResult(
             description=USER_CONTEXT.description, messages=[types.PromptMessage(role="user", content=text)]
         )
@@ -184,8 +186,8 @@ class _Handlers:
         bound = Scope()
         if ctx.request is not None:
             principal = ctx.request.scope.get(PRINCIPAL)
-            own = principal.scope if principal is not None else Scope()
-            bound = Scope(ctx.request.path_params.get("namespace") or own.namespace, own.user_id)
+            own = principal.limits.only if principal is not None else (None, None)
+            bound = Scope(ctx.request.path_params.get("namespace") or own[0], own[1])
         return RequestScope(bound, self._default)
 
 
@@ -201,6 +203,13 @@ def explain(error: errors.MemoryPlatformError) -> str:
 
 def _tool_error(text: str) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=True)
+
+
+def _as_caller(ctx: Context, work: Callable[[], T]) -> T:
+    """Do work for the caller of this request. In the worker thread: what is set there holds there."""
+    principal = ctx.request.scope.get(PRINCIPAL) if ctx.request is not None else None
+    with acting_as(principal):
+        return work()
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

@@ -13,7 +13,7 @@ class TagFilter:
     """A filter on exact strings; None means that the operator is not used.
 
     `eq=""` matches records that have no value. `ne` and `none` also match records without a value, `eq` and `any`
-    never do (wire contract 3.5).
+    never do (wire contract 3.5). `or_startswith` widens `any`: one of its values, or one that starts with one of these.
     """
 
     eq: str | None = None
@@ -22,6 +22,7 @@ class TagFilter:
     all: tuple[str, ...] | None = None
     none: tuple[str, ...] | None = None
     startswith: str | None = None
+    or_startswith: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

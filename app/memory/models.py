@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.memory.filters import MemoryFilter
+from app.memory.permissions import Limits, current_limits
 
 
 def utc_now() -> datetime:
@@ -235,7 +236,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class TaskRecord:
-    """The visible state of background work (wire contract 5.4): pending → running → success | failed."""
+    """The visible state of background work (wire contract 5.4): pending → running → success | failed.
+
+    `limits` are those of who started it (None: the platform itself): they say who may see it.
+    """
 
     id: str
     type: str
@@ -246,6 +250,7 @@ class TaskRecord:
     completed_at: datetime | None = None
     error_message: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    limits: Limits | None = field(default_factory=current_limits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from app.memory.models import Batch, BatchRef, TaskRecord
+from app.memory.permissions import Limits
 from app.store import codec, keys
 from app.store.client import RedisClient, store_errors
 
@@ -75,6 +76,7 @@ class TaskRepository:
     def save(self, task: TaskRecord) -> None:
         """Store a task record whole."""
         stored: dict[str, Any] = {name: getattr(task, name) for name in TaskRecord.__slots__}
+        stored["limits"] = task.limits.as_json() if task.limits is not None else None
         self._client.set(keys.task(task.id), codec.dumps(stored), ex=TASK_TTL_SECONDS)
 
     def begin(self, task_id: str, kind: str, at: datetime) -> None:
@@ -93,7 +95,8 @@ class TaskRepository:
         stored = codec.loads(raw)
         for name in ("created_at", "started_at", "completed_at"):
             stored[name] = codec.to_time(stored[name])
-        return TaskRecord(**stored)
+        limits = stored.pop("limits", None)
+        return TaskRecord(**stored, limits=Limits.of(limits) if limits is not None else None)
 
     def advance(
         self,

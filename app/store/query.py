@@ -66,7 +66,10 @@ def _tag(field: str, f: TagFilter) -> list[str]:
     parts = []
     if f.eq is not None:
         parts.append(_one_of(field, (f.eq,)))
-    if f.any is not None:
+    if f.or_startswith is not None:
+        values = [_value(field, v) for v in f.any or ()] + [f"{_value(field, v)}*" for v in f.or_startswith]
+        parts.append(f"@{field}:{{{'|'.join(values)}}}")
+    elif f.any is not None:
         parts.append(_one_of(field, f.any))
     if f.all is not None:
         parts += [_one_of(field, (value,)) for value in f.all]

@@ -26,7 +26,20 @@ from tests.support.waiting import wait_until
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 # What the developer's shell has must not change what is tested.
-_NOT_INHERITED = ("REDIS_URL", "CELERY_", "OPENAI_", "DATA_DIR", "PORT", "EXTRACTION_", "EMBEDDING_", "AUTH_")
+_NOT_INHERITED = (
+    "REDIS_URL",
+    "CELERY_",
+    "OPENAI_",
+    "DATA_DIR",
+    "PORT",
+    "EXTRACTION_",
+    "EMBEDDING_",
+    "AUTH_",
+    "DISABLE_AUTH",
+    "TOKEN_AUTH_",
+    "OAUTH2_",
+    "RATE_LIMIT_",
+)
 FAST: Mapping[str, str] = {
     "EXTRACTION_BACKEND": "rules",
     "EXTRACTION_DEBOUNCE_SECONDS": "0.3",

@@ -28,6 +28,23 @@ def test_row_10_an_unexpected_fault_is_500_as_json_and_tells_nothing_of_its_caus
     assert answer.get_json() == {"detail": "Internal Server Error"}
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "/v1/working-memory/x", {"messages": [{"role": "user", "content": "x" * 100_001}]}),
+        ("POST", "/v1/working-memory/x/messages", {"messages": [{"role": "user", "content": "x" * 100_001}]}),
+        ("PUT", "/v1/working-memory/x", {"memories": [{"id": "a", "text": "x" * 100_001}]}),
+        ("POST", "/v1/long-term-memory/", {"memories": [{"id": "a", "text": "x" * 100_001}]}),
+        ("PATCH", "/v1/long-term-memory/a", {"text": "x" * 100_001}),
+    ],
+)
+def test_a_text_that_is_too_long_is_422(client, monkeypatch, method, path, body):
+    monkeypatch.setattr(long_term_memory, "engine", lambda: SimpleNamespace(settings=Settings(_env_file=None)))
+    answer = client.open(path, method=method, json=body)
+    assert answer.status_code == 422
+    assert "MAX_TEXT_CHARS" in answer.get_json()["detail"][0]["msg"]
+
+
 LONG_TERM_ROUTES = [
     ("POST", "/v1/long-term-memory/", {"memories": []}),
     ("DELETE", "/v1/long-term-memory?memory_ids=a", None),

@@ -11,11 +11,11 @@ import anyio
 import httpx
 import pytest
 
+from app.auth.errors import TooManyRequests, Unauthorized
 from app.config import Settings
 from app.mcp import http
-from app.mcp.access import Principal, Unauthorized
 from app.memory.errors import BackendUnavailable
-from app.memory.models import Scope
+from app.memory.permissions import Limits, Principal, Rate
 
 HEADERS = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 
@@ -35,7 +35,9 @@ def authenticate(headers: Mapping[str, str]) -> Principal | None:
         case "Bearer good":
             return Principal("somebody")
         case "Bearer tenant-a":
-            return Principal("tenant a", Scope(namespace="a", user_id="u"))
+            return Principal("tenant a", limits=Limits(namespaces=("a",), users=("u",)))
+        case "Bearer hasty":
+            raise TooManyRequests(Rate(60, 0, 1.5, exceeded=True))
         case "Bearer store-away":
             raise BackendUnavailable("the store is not available")
         case None:
@@ -101,6 +103,13 @@ def test_a_token_store_that_is_away_is_503():
     answer = send("/mcp", "store-away")
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]
+
+
+def test_who_asks_too_often_is_told_to_wait():
+    answer = send("/mcp", "hasty")
+    assert answer.status_code == 429
+    assert answer.headers["Retry-After"] == "2"
+    assert "60 a minute" in answer.json()["detail"]
 
 
 def test_a_token_of_one_tenant_is_refused_at_the_url_of_another():
