@@ -109,6 +109,11 @@ ROWS: dict[str, Row] = {
         "everything", 403, "POST", lambda w: ("/v1/user-data/import", {"params": w.tenant, "content": export_of(w)})
     ),
     "get_usage": Row("everything", 403, "GET", lambda w: ("/v1/usage", {})),
+    "get_metrics": Row("everything", 403, "GET", lambda w: ("/metrics", {})),
+    "list_jobs": Row("everything", 403, "GET", lambda w: ("/v1/jobs", {})),
+    "change_job": Row("everything", 403, "PATCH", lambda w: ("/v1/jobs/dispatch", {"json": {"paused": False}})),
+    "list_dead_letters": Row("everything", 403, "GET", lambda w: ("/v1/dead-letters", {"params": w.tenant})),
+    "replay_dead_letters": Row("everything", 403, "POST", lambda w: ("/v1/dead-letters/replay", {"params": w.tenant})),
     "hydrate_prompt": Row(
         "read",
         403,
