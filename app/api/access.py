@@ -20,7 +20,7 @@ from app.memory.permissions import NOBODY, Rate, act_as
 
 # Open to everybody: probes, and the description of the API. They touch nobody's data.
 OPEN = frozenset({"get_health", "get_liveness", "get_readiness"})
-OPEN_BLUEPRINTS = frozenset({"api-docs", "swagger_ui"})
+OPEN_BLUEPRINTS = frozenset({"api-docs", "swagger_ui", "explorer"})
 # Views whose data all come through guarded services of the engine. Any other view is for administrators of the whole
 # deployment: a new one is closed until somebody has thought about it and added it here (and to the access matrix,
 # tests/support/access_matrix.py).

@@ -78,7 +78,11 @@ class Target:
         while (total := json.loads(connection.send(listing)[1])["total"]) < count:
             print(f"\r  searchable: {total:,}", end="", file=sys.stderr, flush=True)
             time.sleep(1)
-        return count / (time.perf_counter() - started)
+        rate = count / (time.perf_counter() - started)
+        # They are enriched in the background still: that would be measured as well.
+        while json.loads(connection.send(Request.of("GET", "/readyz"))[1])["outbox"]["total"]:
+            time.sleep(0.5)
+        return rate
 
 
 @contextmanager
