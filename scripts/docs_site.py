@@ -89,8 +89,8 @@ def rest_reference() -> str:
     document = openapi_document()
     parts = [
         "# REST reference",
-        "Generated from the server's OpenAPI document, which it serves at `/openapi.json`. What holds for all routes, and "
-        "the limits, are in [The REST API](../api.md).",
+        "Generated from the server's OpenAPI document, which it serves at `/openapi.json`. What holds for all routes, "
+        "and the limits, are in [The REST API](../api.md).",
     ]
     by_tag: dict[str, list[str]] = {}
     for path, methods in document["paths"].items():

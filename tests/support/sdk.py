@@ -1,7 +1,7 @@
 """The SDKs of other languages, built from the working tree as their users would.
 
-Their tools (node and npm; a JDK and Jackson) are no part of the platform's set-up: what needs one is skipped where it is
-missing, and says so.
+Their tools (node and npm; a JDK and Jackson) are no part of the platform's set-up: what needs one is skipped where it
+is missing, and says so.
 """
 
 from __future__ import annotations
