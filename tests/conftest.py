@@ -16,7 +16,7 @@ import pytest
 from tests.support.api import Api
 from tests.support.builders import unique
 from tests.support.scripted_llm import ScriptedLLM, scripted_llm_server
-from tests.support.sdk import build_javascript
+from tests.support.sdk import build_java, build_javascript
 from tests.support.stack import Server, Stack
 
 _STACK = pytest.StashKey[Server]()
@@ -70,6 +70,12 @@ def scripted_llm() -> Iterator[ScriptedLLM]:
 def javascript(stack: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the JavaScript package, built once; skips where its tools are missing."""
     return build_javascript(stack, tmp_path_factory.mktemp("javascript"))
+
+
+@pytest.fixture(scope="session")
+def java(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The class path of the Java client, compiled once; skips where its tools are missing."""
+    return build_java(tmp_path_factory.mktemp("java"))
 
 
 def _sizes(config: pytest.Config) -> dict[str, int]:

@@ -42,10 +42,11 @@ def test_a_page_does_what_it_says(
         environment={"OPENAI_BASE_URL": model.base_url, "OPENAI_API_KEY": "test"},
         run_id=unique("run"),
         javascript=lambda: request.getfixturevalue("javascript"),
+        java=lambda: request.getfixturevalue("java"),
     )
     for language in PROGRAMS[page]:
         run_page(PAGES / page, language, within)
 
 
 def test_the_pages_that_promise_runnable_code_have_it() -> None:
-    assert {"quickstart.md", "recipes.md", "frameworks.md", "python.md", "javascript.md"} <= set(PROGRAMS)
+    assert {"quickstart.md", "recipes.md", "frameworks.md", "python.md", "javascript.md", "java.md"} <= set(PROGRAMS)

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sdk import java_class_path, need
+from tests.support.sdk import need
 from tests.support.stack import ROOT
 
 PAGES = ROOT / "docs"
@@ -96,6 +96,8 @@ class Surroundings:
     """Added to the namespaces of the page."""
     javascript: Callable[[], Path]
     """Gives the folder of the built JavaScript client."""
+    java: Callable[[], str]
+    """Gives the class path of the built Java client."""
 
 
 def run_page(page: Path, language: str, within: Surroundings) -> None:
@@ -141,19 +143,21 @@ def _javascript(programs: list[str], titles: list[str], within: Surroundings) ->
     scope = within.directory / "node_modules" / "@agent-memory-platform"
     scope.mkdir(parents=True)
     (scope / "client").symlink_to(within.javascript())
-    program = "".join(f"// {title}\n{code}\nconsole.log('{MARK}');\n" for code, title in zip(programs, titles, strict=True))
+    program = "".join(
+        f"// {title}\n{code}\nconsole.log('{MARK}');\n" for code, title in zip(programs, titles, strict=True)
+    )
     (within.directory / "page.mjs").write_text(program, encoding="utf-8")
     return ["node", "page.mjs"]
 
 
 def _java(programs: list[str], titles: list[str], within: Surroundings) -> list[str]:
     """The blocks are the statements of one `main`, but for imports."""
-    lines = "".join(f"{code}\nSystem.out.println(\"{MARK}\");\n" for code in programs).splitlines()
+    lines = "".join(f'{code}\nSystem.out.println("{MARK}");\n' for code in programs).splitlines()
     imports = [line for line in lines if line.startswith("import ")]
     body = [line for line in lines if not line.startswith("import ")]
     program = [*imports, "class Page {", "public static void main(String[] args) throws Exception {", *body, "}}"]
     (within.directory / "Page.java").write_text("\n".join(program), encoding="utf-8")
-    return ["java", "-cp", java_class_path(), "Page.java"]
+    return ["java", "-cp", within.java(), "Page.java"]
 
 
 _COMMANDS = {"python": _python, "sh": _shell, "js": _javascript, "java": _java}

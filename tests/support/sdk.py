@@ -90,3 +90,24 @@ def jackson() -> str:
         if all(jar.exists() for jar in jars):
             return os.pathsep.join(map(str, jars))
     pytest.skip("Jackson is not installed (on Debian: apt install libjackson2-databind-java)")
+
+
+def build_java(directory: Path) -> str:
+    """Compile the Java client and its tests; the class path of both and of Jackson."""
+    need("java", "javac")
+    libraries = jackson()
+    sources = sorted((JAVA / "src").rglob("*.java"))
+    run(
+        "javac",
+        "--release",
+        "17",
+        "-Xlint:all,-serial",
+        "-Werror",
+        "-cp",
+        libraries,
+        "-d",
+        directory,
+        *sources,
+        cwd=JAVA,
+    )
+    return os.pathsep.join([str(directory), libraries])
