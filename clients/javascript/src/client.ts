@@ -111,6 +111,7 @@ export class MemoryAPIClient {
     if (found) return found;
     const created: WorkingMemory = {
       user_id: options.userId,
+      data: {},
       ttl_seconds: options.ttlSeconds,
       long_term_memory_strategy: options.longTermMemoryStrategy,
     };
@@ -193,7 +194,7 @@ export class MemoryAPIClient {
     const added = memories.map(withId);
     return this.updateWorkingMemory(
       sessionId,
-      (session) => ({ ...session, memories: [...(options.replace ? [] : (session?.memories ?? [])), ...added] }),
+      (session) => ({ data: {}, ...session, memories: [...(options.replace ? [] : (session?.memories ?? [])), ...added] }),
       options,
     );
   }

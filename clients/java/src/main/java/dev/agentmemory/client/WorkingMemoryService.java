@@ -66,7 +66,11 @@ public final class WorkingMemoryService extends Service {
         try {
             return new WorkingMemoryResult(false, getWorkingMemory(sessionId, scope));
         } catch (MemoryNotFoundException unknown) {
-            WorkingMemory empty = WorkingMemory.builder().namespace(scope.namespace()).userId(scope.userId()).build();
+            WorkingMemory empty = WorkingMemory.builder()
+                    .namespace(scope.namespace())
+                    .userId(scope.userId())
+                    .data(Map.of())
+                    .build();
             return new WorkingMemoryResult(true, putWorkingMemory(sessionId, empty));
         }
     }
@@ -150,7 +154,7 @@ public final class WorkingMemoryService extends Service {
     }
 
     private static WorkingMemory.Builder edit(Optional<WorkingMemoryResponse> found) {
-        return found.isPresent() ? WorkingMemory.builder(found.get()) : WorkingMemory.builder();
+        return found.isPresent() ? WorkingMemory.builder(found.get()) : WorkingMemory.builder().data(Map.of());
     }
 
     private WorkingMemoryResponse put(String sessionId, WorkingMemory workingMemory, String etag) {

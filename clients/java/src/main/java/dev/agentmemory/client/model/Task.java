@@ -1,6 +1,12 @@
 package dev.agentmemory.client.model;
 
+import com.fasterxml.jackson.annotation.JsonAnyGetter;
+import com.fasterxml.jackson.annotation.JsonAnySetter;
+import com.fasterxml.jackson.annotation.JsonIgnore;
 import java.time.Instant;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
 
 /** Background work: pending, running, success or failed. */
 public class Task {
@@ -13,7 +19,21 @@ public class Task {
     private Instant completedAt;
     private String errorMessage;
 
+    @JsonIgnore
+    private final Map<String, Object> details = new LinkedHashMap<>();
+
     Task() {}
+
+    /** What else the server says of this kind of work, its progress for instance. */
+    @JsonAnyGetter
+    public Map<String, Object> getDetails() {
+        return Collections.unmodifiableMap(details);
+    }
+
+    @JsonAnySetter
+    private void detail(String name, Object value) {
+        details.put(name, value);
+    }
 
     /** Whether it has come to an end, in success or failure. */
     public boolean hasEnded() {
