@@ -6,13 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.api import Api
-from tests.support.scripted_llm import LlmRequest, Reply, ScriptedLLM, as_text, scripted_llm_server
+from tests.support.scripted_llm import LlmRequest, Reply, ScriptedLLM, as_text
 from tests.support.sdk import PACKAGE
 from tests.support.stack import ROOT, Server
 
@@ -32,10 +32,10 @@ def _answer(request: LlmRequest) -> Reply:
 
 
 @pytest.fixture
-def model() -> Iterator[ScriptedLLM]:
-    with scripted_llm_server() as server:
-        server.reply_always(_answer)
-        yield server
+def model(scripted_llm: ScriptedLLM) -> ScriptedLLM:
+    """The model that the programs talk to."""
+    scripted_llm.reply_always(_answer)
+    return scripted_llm
 
 
 @pytest.fixture(params=["python", "javascript", "java"])

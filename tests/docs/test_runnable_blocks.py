@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.builders import unique
 from tests.support.docs import PAGES, Surroundings, blocks, run_page
-from tests.support.scripted_llm import LlmRequest, Reply, ScriptedLLM, as_text, scripted_llm_server
+from tests.support.scripted_llm import LlmRequest, Reply, ScriptedLLM, as_text
 from tests.support.stack import Server
 
 # For each page the languages of its blocks, in the order in which a reader meets them.
@@ -25,11 +24,11 @@ def _answer(request: LlmRequest) -> Reply:
     return as_text("Better not: you are allergic to peanuts." if "allergic to peanuts" in request.text else "Enjoy it.")
 
 
-@pytest.fixture(scope="module")
-def model() -> Iterator[ScriptedLLM]:
-    with scripted_llm_server() as server:
-        server.reply_always(_answer)
-        yield server
+@pytest.fixture
+def model(scripted_llm: ScriptedLLM) -> ScriptedLLM:
+    """The model that the programs talk to."""
+    scripted_llm.reply_always(_answer)
+    return scripted_llm
 
 
 @pytest.mark.parametrize("page", PROGRAMS)

@@ -1,5 +1,5 @@
-import { MemoryNotFoundError, MemoryServerError, MemoryValidationError } from "./errors.js";
-import { tagFilter, type TagFilter, type TimeFilter } from "./filters.js";
+import { checkMemory, checkSearch } from "./checks.js";
+import { MemoryNotFoundError, MemoryServerError } from "./errors.js";
 import type {
   AckResponse,
   AppendResponse,
@@ -17,8 +17,6 @@ import type {
   MemoryRecordUpdate,
   MemoryStrategyConfig,
   NewMemoryRecord,
-  RecencyConfig,
-  SearchRequest,
   SessionListResponse,
   SummaryView,
   SummaryViewPartitionResult,
@@ -26,8 +24,9 @@ import type {
   WorkingMemory,
   WorkingMemoryResponse,
 } from "./models.js";
+import { searchRequest, type SearchOptions } from "./search.js";
 import { sleep, Transport, type TransportConfig } from "./transport.js";
-import { isUlid, ulid } from "./ulid.js";
+import { ulid } from "./ulid.js";
 
 export interface MemoryClientConfig extends TransportConfig {
   /** The namespace of every call that names none. */
@@ -49,33 +48,9 @@ export interface WindowOptions extends Scope {
   contextWindowMax?: number;
 }
 
-export interface SearchOptions {
-  /** What to look for; without it the memories are listed. */
-  text?: string;
-  searchMode?: "semantic" | "keyword" | "hybrid";
-  hybridAlpha?: number;
-  textScorer?: string;
-  sessionId?: TagFilter;
-  namespace?: TagFilter;
-  userId?: TagFilter;
-  topics?: TagFilter;
-  entities?: TagFilter;
-  extractionStrategy?: TagFilter;
-  memoryType?: TagFilter;
-  createdAt?: TimeFilter;
-  lastAccessed?: TimeFilter;
-  eventDate?: TimeFilter;
-  distanceThreshold?: number;
-  limit?: number;
-  offset?: number;
-  recency?: RecencyConfig;
-  optimizeQuery?: boolean;
-}
-
 const SESSIONS = "/v1/working-memory/";
 const MEMORIES = "/v1/long-term-memory";
 const VIEWS = "/v1/summary-views";
-const MEMORY_TYPES = ["semantic", "episodic", "message"];
 const UPDATE_ATTEMPTS = 10;
 
 /** A client of the memory server. Every method is one request unless its description says otherwise. */
@@ -234,7 +209,7 @@ export class MemoryAPIClient {
   /** Search by meaning, words or both; without text, list. The default namespace applies unless one is given. */
   async searchLongTermMemory(options: SearchOptions): Promise<MemoryRecordResults> {
     const call = { query: { optimize_query: options.optimizeQuery } };
-    return this.post(`${MEMORIES}/search`, this.searchRequest(options), call);
+    return this.post(`${MEMORIES}/search`, searchRequest(options, this.config.defaultNamespace), call);
   }
 
   /** All hits, page by page: a request whenever the page before has been used up. */
@@ -398,25 +373,12 @@ export class MemoryAPIClient {
 
   /** Throw a MemoryValidationError when the server would refuse the memory, or its id is not a ULID. */
   validateMemoryRecord(memory: NewMemoryRecord): void {
-    if (!memory.text?.trim()) throw new MemoryValidationError("Memory text cannot be empty");
-    if (memory.memory_type && !MEMORY_TYPES.includes(memory.memory_type)) {
-      throw new MemoryValidationError(`Invalid memory type: ${memory.memory_type}`);
-    }
-    if (memory.id && !isUlid(memory.id)) throw new MemoryValidationError(`Not a ULID: ${memory.id}`);
+    checkMemory(memory);
   }
 
   /** Throw a MemoryValidationError when the server would refuse the numbers of a search. */
   validateSearchFilters(options: SearchOptions): void {
-    const { limit, offset, distanceThreshold } = options;
-    if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1 && limit <= 100)) {
-      throw new MemoryValidationError("limit must be an integer from 1 to 100");
-    }
-    if (offset !== undefined && !(Number.isInteger(offset) && offset >= 0)) {
-      throw new MemoryValidationError("offset must be an integer of at least 0");
-    }
-    if (distanceThreshold !== undefined && !(distanceThreshold >= 0)) {
-      throw new MemoryValidationError("distanceThreshold must be a number of at least 0");
-    }
+    checkSearch(options);
   }
 
   // -- requests ------------------------------------------------------------------------------------------------
@@ -453,37 +415,6 @@ export class MemoryAPIClient {
       model_name: options.modelName ?? this.config.defaultModelName,
       context_window_max: options.contextWindowMax ?? this.config.defaultContextWindowMax,
     };
-  }
-
-  private searchRequest(options: SearchOptions): object {
-    const recency = options.recency ?? {};
-    return {
-      text: options.text,
-      search_mode: options.searchMode,
-      hybrid_alpha: options.hybridAlpha,
-      text_scorer: options.textScorer,
-      session_id: tagFilter(options.sessionId),
-      namespace: tagFilter(options.namespace ?? this.config.defaultNamespace),
-      user_id: tagFilter(options.userId),
-      topics: tagFilter(options.topics),
-      entities: tagFilter(options.entities),
-      extraction_strategy: tagFilter(options.extractionStrategy),
-      memory_type: tagFilter(options.memoryType),
-      created_at: options.createdAt,
-      last_accessed: options.lastAccessed,
-      event_date: options.eventDate,
-      distance_threshold: options.distanceThreshold,
-      limit: options.limit,
-      offset: options.offset,
-      recency_boost: recency.recency_boost,
-      recency_semantic_weight: recency.semantic_weight,
-      recency_recency_weight: recency.recency_weight,
-      recency_freshness_weight: recency.freshness_weight,
-      recency_novelty_weight: recency.novelty_weight,
-      recency_half_life_last_access_days: recency.half_life_last_access_days,
-      recency_half_life_created_days: recency.half_life_created_days,
-      server_side_recency: recency.server_side_recency,
-    } satisfies { [name in keyof SearchRequest]: unknown };
   }
 }
 

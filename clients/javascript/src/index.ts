@@ -1,5 +1,5 @@
 export { MemoryAPIClient } from "./client.js";
-export type { MemoryClientConfig, Scope, SearchOptions, WindowOptions } from "./client.js";
+export type { MemoryClientConfig, Scope, WindowOptions } from "./client.js";
 export { MemoryClientError, MemoryNotFoundError, MemoryServerError, MemoryValidationError } from "./errors.js";
 export {
   CreatedAt,
@@ -15,5 +15,6 @@ export {
 } from "./filters.js";
 export type { TagConditions, TagFilter, TimeConditions, TimeFilter } from "./filters.js";
 export type * from "./models.js";
+export type { SearchOptions } from "./search.js";
 export { VERSION } from "./transport.js";
 export { ulid } from "./ulid.js";

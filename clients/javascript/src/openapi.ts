@@ -91,6 +91,25 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/working-memory/{session_id}/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Promote what awaits it now, without the quiet time; the task says how far it is (additive to the contract). */
+        post: operations["promote_session"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/working-memory/{session_id}": {
         parameters: {
             query?: never;
@@ -191,6 +210,44 @@ export interface paths {
         put?: never;
         /** Fold duplicates into one; pinned memories are never touched. */
         post: operations["compact_memories"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/long-term-memory/{memory_id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                memory_id: string;
+            };
+            cookie?: never;
+        };
+        /** Get a memory's earlier states with the reasons of their changes (additive to the contract). */
+        get: operations["get_memory_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/long-term-memory/{memory_id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                memory_id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Undo the last change of a memory: an edit, a merge, a retirement, a deletion (additive to the contract). */
+        post: operations["restore_memory"];
         delete?: never;
         options?: never;
         head?: never;
@@ -329,6 +386,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/topics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Count memories by topic, in a scope and a time. */
+        get: operations["count_topics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/entities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Count memories by entity, in a scope and a time. */
+        get: operations["count_entities"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/topics/map": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The newest memories of a namespace on a two-dimensional map, near when they are about similar things. */
+        get: operations["topic_map"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/topics/refit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Fit the topics anew in the background; poll the tasks until their status is `success`. */
+        post: operations["refit_topics"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/tasks/{task_id}": {
         parameters: {
             query?: never;
@@ -343,6 +468,40 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Model calls of one tenant, or of all, by model and purpose. */
+        get: operations["get_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/user-data": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Erase everything about one user in one namespace: sessions, memories, their history, summaries, caches. */
+        delete: operations["erase_user"];
         options?: never;
         head?: never;
         patch?: never;
@@ -509,6 +668,32 @@ export interface components {
             /** @description Ids of the added messages, in order */
             message_ids: string[];
         };
+        /** @description Which session to promote now (additive route); the body may be absent. */
+        Promote: {
+            /** @description The session's user */
+            user_id?: string | null;
+            /** @description The session's tenant */
+            namespace?: string | null;
+        };
+        /** @description The state of one piece of background work, and details that depend on its kind. */
+        Task: {
+            id: string;
+            /**
+             * @description What kind of work
+             * @example summary_view_full_run
+             */
+            type: string;
+            /** @enum {string} */
+            status: "pending" | "running" | "success" | "failed";
+            view_id: string | null;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            started_at: string | null;
+            /** Format: date-time */
+            completed_at: string | null;
+            error_message: string | null;
+        };
         /** @description A message as it is stored. */
         StoredMessage: {
             /**
@@ -628,7 +813,7 @@ export interface components {
         /** @description The strategy of a session. */
         StoredStrategy: {
             /**
-             * @description What to distil: facts, a summary, preferences, or what a custom prompt asks for
+             * @description What to distil: facts, a summary, preferences, or what a custom prompt asks for; a deployment may add others
              * @enum {string}
              */
             strategy: "discrete" | "summary" | "preferences" | "custom";
@@ -761,7 +946,7 @@ export interface components {
         /** @description How a session's conversation is distilled. */
         Strategy: {
             /**
-             * @description What to distil: facts, a summary, preferences, or what a custom prompt asks for
+             * @description What to distil: facts, a summary, preferences, or what a custom prompt asks for; a deployment may add others
              * @default discrete
              * @enum {string|null}
              */
@@ -906,12 +1091,14 @@ export interface components {
             /** @description The id in the request */
             id: string;
             /**
-             * @description `same`: the fact was known already, under memory_id
+             * @description `same`: the fact was known already, under memory_id; `merged`: it adds to what is there; `updated`: it is stored, and ends what was true before; `deleted`: its user was erased meanwhile
              * @enum {string}
              */
-            status: "stored" | "replaced" | "same";
+            status: "stored" | "replaced" | "same" | "merged" | "updated" | "deleted";
             /** @description Where the fact is now */
             memory_id: string;
+            /** @description Why it was judged so, where more than equal words decided */
+            reason?: string;
         };
         /** @description What became of a create. */
         Created: {
@@ -999,6 +1186,8 @@ export interface components {
             last_accessed?: components["schemas"]["TimeFilter"] | null;
             /** @description When what they tell happened */
             event_date?: components["schemas"]["TimeFilter"] | null;
+            /** @description Search what was true at that moment; default: what is true now */
+            as_of?: string | number | null;
             /** @description Greatest cosine distance; semantic mode only (else 400) */
             distance_threshold?: number | null;
             /**
@@ -1033,6 +1222,39 @@ export interface components {
              * @default false
              */
             server_side_recency?: boolean | null;
+            /**
+             * @description Also search the messages of the session named by `session_id` that are not promoted yet, by their words; they come first, with `pending: true` in their metadata
+             * @default false
+             */
+            include_pending?: boolean | null;
+            /**
+             * @description Give each hit the parts of its score (`explanation`); such a search does not count as a use
+             * @default false
+             */
+            explain?: boolean | null;
+            /** @description A memory's id: `why` in the answer says at which rank it is, or why nowhere */
+            why?: string | null;
+        };
+        /** @description The parts of a score, on the scale of `final`, and the raw figures behind them. */
+        Explanation: {
+            /** @description By meaning */
+            semantic: number;
+            /** @description By words */
+            keyword: number;
+            /** @description For what the query names: a speaker, a subject, a time */
+            boosts: number;
+            /** @description For its last use */
+            freshness: number;
+            /** @description For being new */
+            novelty: number;
+            /** @description For having the query's own text */
+            exact_match: number;
+            /** @description Their sum, by which hits are sorted (before a reranker, if there is one) */
+            final: number;
+            /** @description Cosine similarity; null: not found by meaning */
+            cosine: number | null;
+            /** @description Raw score of the words; null: not found by words */
+            bm25: number | null;
         };
         /** @description A hit of a search: a memory with its distance and score. */
         MemoryResult: {
@@ -1117,6 +1339,8 @@ export interface components {
              * @enum {string}
              */
             discrete_memory_extracted: "t" | "f";
+            /** @description Only with `explain`, where text is ranked */
+            explanation?: components["schemas"]["Explanation"];
             /** @description Cosine distance 0-2, or 1 - score; 0 in a listing */
             dist: number;
             /** @description Relevance 0-1; null in a listing */
@@ -1127,6 +1351,14 @@ export interface components {
              */
             score_type: "semantic" | "keyword" | "hybrid" | null;
         };
+        /** @description Where one memory is among all results, and why. */
+        Why: {
+            memory_id: string;
+            /** @description 1 is first; null: not among the results */
+            rank: number | null;
+            reason: string;
+            explanation: components["schemas"]["Explanation"] | null;
+        };
         /** @description A page of hits. */
         SearchResults: {
             /** @description Best first */
@@ -1135,6 +1367,8 @@ export interface components {
             total: number;
             /** @description Null: this was the last page */
             next_offset: number | null;
+            /** @description Only there when it was asked for */
+            why?: components["schemas"]["Why"];
         };
         /** @description What may be forgotten; limits that are absent are not used. */
         Policy: {
@@ -1167,6 +1401,35 @@ export interface components {
             deleted: number;
             deleted_ids: string[];
             dry_run: boolean;
+        };
+        /** @description One change: what the memory was before it, what happened, by whom and why. */
+        Version: {
+            /** @description Grows with every change of the user's memories */
+            sequence: number;
+            /** @description edited, merged, superseded, folded, confirmed, deleted, forgotten */
+            kind: string;
+            reason: string;
+            /** @description client, pipeline, compaction or forgetting */
+            actor: string;
+            /** Format: date-time */
+            at: string;
+            /** @description The memory that caused the change */
+            replaced_by: string | null;
+            /** @description The state before */
+            memory: components["schemas"]["MemoryRecord"] | null;
+        };
+        /** @description A memory, its earlier states, the facts it superseded, and the messages behind it all. */
+        History: {
+            memory_id: string;
+            current: components["schemas"]["MemoryRecord"] | null;
+            /** @description Oldest first */
+            versions: components["schemas"]["Version"][];
+            /** @description Latest first */
+            supersedes: components["schemas"]["MemoryRecord"][];
+            /** @description Messages, by session */
+            sources: {
+                [key: string]: unknown;
+            }[];
         };
         /** @description The body of a PATCH; null means: not given. */
         MemoryUpdate: {
@@ -1346,24 +1609,98 @@ export interface components {
             /** @description The id that the task shall have; default: a new one */
             task_id?: string | null;
         };
-        /** @description The state of one piece of background work, and details that depend on its kind. */
-        Task: {
+        /** @description A topic and how many memories have it; the rest is there for fitted topics. */
+        TopicCount: {
+            topic?: string | null;
+            count?: number | null;
+            id?: string | null;
+            words?: string[] | null;
+            /** @description Former labels: filters on them still work */
+            aliases?: string[] | null;
+        };
+        /** @description The fitted model that serves a namespace. */
+        TopicModel: {
+            version?: number | null;
+            /** @description True: fitted together with other small namespaces */
+            shared?: boolean | null;
+            /** @description Number of topics that the namespace has in it */
+            topics?: number | null;
+        };
+        /** @description A page of topics, most frequent first. */
+        TopicCounts: {
+            topics?: components["schemas"]["TopicCount"][] | null;
+            /** @description Number of different topics */
+            total?: number | null;
+            model?: components["schemas"]["TopicModel"] | null;
+        };
+        /** @description An entity and how many memories name it. */
+        EntityCount: {
+            entity?: string | null;
+            count?: number | null;
+            /** @description PERSON, ORG, GPE, PRODUCT, …; null: not known */
+            type?: string | null;
+        };
+        /** @description A page of entities, most frequent first. */
+        EntityCounts: {
+            entities?: components["schemas"]["EntityCount"][] | null;
+            /** @description Number of different entities */
+            total?: number | null;
+        };
+        /** @description A memory and its place. */
+        MapPoint: {
+            id?: string | null;
+            user_id?: string | null;
+            text?: string | null;
+            /** @description Mostly within -1 to 1, as y */
+            x?: number | null;
+            y?: number | null;
+            topic?: string | null;
+            topic_id?: string | null;
+            /** @description Where the topic comes from */
+            source?: string | null;
+            /** Format: date-time */
+            created_at?: string | null;
+        };
+        /** @description Memories with their places, newest first. */
+        TopicMap: {
+            points?: components["schemas"]["MapPoint"][] | null;
+            /** @description Memories that match, with a place or without */
+            total?: number | null;
+            model?: components["schemas"]["TopicModel"] | null;
+        };
+        /** @description Which memories to fit. */
+        Refit: {
+            /** @description One tenant; without it, all */
+            namespace?: string | null;
+        };
+        /** @description The tasks that were started. */
+        RefitAnswer: {
+            tasks?: components["schemas"]["Task"][] | null;
+        };
+        /** @description Sums per tenant, model and purpose, and in all. */
+        Usage: {
+            days: number;
+            usage: {
+                [key: string]: unknown;
+            }[];
+            total: {
+                [key: string]: unknown;
+            };
+        };
+        /** @description What was erased, and how that was checked. */
+        Receipt: {
             id: string;
-            /**
-             * @description What kind of work
-             * @example summary_view_full_run
-             */
-            type: string;
-            /** @enum {string} */
-            status: "pending" | "running" | "success" | "failed";
-            view_id: string | null;
             /** Format: date-time */
-            created_at: string;
-            /** Format: date-time */
-            started_at: string | null;
-            /** Format: date-time */
-            completed_at: string | null;
-            error_message: string | null;
+            erased_at: string;
+            namespace: string | null;
+            user_sha256: string;
+            deleted: {
+                [key: string]: unknown;
+            };
+            /** @description A look at every key afterwards found nothing of the user */
+            verified: boolean;
+            append_only_file: string;
+            not_covered: string[];
         };
     };
     responses: never;
@@ -1578,6 +1915,88 @@ export interface operations {
             };
             /** @description A message is blank, or the session has too many */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description The body is larger than MAX_REQUEST_BYTES */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description The body is compressed */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description The request is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Redis or a model cannot be reached */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Any other error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    promote_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Promote"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+            /** @description There is no such session, and nothing of it awaits promotion */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2224,6 +2643,172 @@ export interface operations {
             };
             /** @description Long-term memory is disabled */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description The request is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Redis or a model cannot be reached */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Any other error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_memory_history: {
+        parameters: {
+            query?: {
+                /** @description Only this user's */
+                user_id?: string;
+                /** @description Only this tenant's */
+                namespace?: string;
+            };
+            header?: never;
+            path: {
+                memory_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["History"];
+                };
+            };
+            /** @description Long-term memory is disabled */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description There is no such memory */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Several tenants have the id; name the scope in the query, or the id is taken in the new scope */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description The request is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Redis or a model cannot be reached */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Any other error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    restore_memory: {
+        parameters: {
+            query?: {
+                /** @description Only this user's */
+                user_id?: string;
+                /** @description Only this tenant's */
+                namespace?: string;
+            };
+            header?: never;
+            path: {
+                memory_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MemoryRecord"];
+                };
+            };
+            /** @description Long-term memory is disabled */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description There is no such memory */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Nothing to undo, or later changes come first */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2988,6 +3573,297 @@ export interface operations {
             };
         };
     };
+    count_topics: {
+        parameters: {
+            query?: {
+                /** @description Only this user's */
+                user_id?: string;
+                /** @description Only this tenant's */
+                namespace?: string;
+                /** @description Only memories created at this time or later */
+                created_after?: string | number;
+                /** @description Only memories created before this time */
+                created_before?: string | number;
+                /** @description Most values of a page */
+                limit?: number;
+                /** @description Values to leave out first */
+                offset?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TopicCounts"];
+                };
+            };
+            /** @description Long-term memory is disabled */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description The request is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Redis or a model cannot be reached */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Any other error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    count_entities: {
+        parameters: {
+            query?: {
+                /** @description Only this user's */
+                user_id?: string;
+                /** @description Only this tenant's */
+                namespace?: string;
+                /** @description Only memories created at this time or later */
+                created_after?: string | number;
+                /** @description Only memories created before this time */
+                created_before?: string | number;
+                /** @description Most values of a page */
+                limit?: number;
+                /** @description Values to leave out first */
+                offset?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EntityCounts"];
+                };
+            };
+            /** @description Long-term memory is disabled */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description The request is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Redis or a model cannot be reached */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Any other error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    topic_map: {
+        parameters: {
+            query: {
+                /** @description Only this user's */
+                user_id?: string;
+                /** @description The tenant */
+                namespace: string;
+                /** @description Only memories created at this time or later */
+                created_after?: string | number;
+                /** @description Only memories created before this time */
+                created_before?: string | number;
+                /** @description Most memories */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TopicMap"];
+                };
+            };
+            /** @description Long-term memory is disabled */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description The request is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Redis or a model cannot be reached */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Any other error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    refit_topics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Refit"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RefitAnswer"];
+                };
+            };
+            /** @description There are too few memories, or topics do not come from a fit */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description The body is larger than MAX_REQUEST_BYTES */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description The body is compressed */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description The request is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Redis or a model cannot be reached */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Any other error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     get_task: {
         parameters: {
             query?: never;
@@ -3015,6 +3891,114 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Redis or a model cannot be reached */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Any other error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_usage: {
+        parameters: {
+            query?: {
+                /** @description One tenant; absent: all of them */
+                namespace?: string;
+                /** @description How many days back, today included */
+                days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Usage"];
+                };
+            };
+            /** @description The request is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invalid"];
+                };
+            };
+            /** @description Redis or a model cannot be reached */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Any other error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    erase_user: {
+        parameters: {
+            query: {
+                /** @description The user */
+                user_id: string;
+                /** @description The tenant; absent: the one without a name */
+                namespace?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Receipt"];
+                };
+            };
+            /** @description The request is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invalid"];
                 };
             };
             /** @description Redis or a model cannot be reached */
