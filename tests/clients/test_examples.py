@@ -50,7 +50,7 @@ def talk(request: pytest.FixtureRequest, stack: Server, model: ScriptedLLM, name
             shutil.copy(EXAMPLES / "javascript" / "chat.mjs", tmp_path)
             command = ["node", "chat.mjs"]
         case _:
-            command = ["java", "-cp", request.getfixturevalue("java"), str(EXAMPLES / "java" / "Chat.java")]
+            command = ["java", "-cp", request.getfixturevalue("java"), "Chat"]
     environment = {
         **os.environ,
         "MEMORY_URL": stack.base_url,

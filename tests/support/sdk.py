@@ -93,10 +93,10 @@ def jackson() -> str:
 
 
 def build_java(directory: Path) -> str:
-    """Compile the Java client and its tests; the class path of both and of Jackson."""
+    """Compile the Java client, its tests and the example; the class path of them and of Jackson."""
     need("java", "javac")
     libraries = jackson()
-    sources = sorted((JAVA / "src").rglob("*.java"))
+    sources = sorted([*(JAVA / "src").rglob("*.java"), *(ROOT / "examples" / "java").glob("*.java")])
     run(
         "javac",
         "--release",
