@@ -61,7 +61,11 @@ bench: dev ## Measure latency and throughput of the routes (ARGS="--memories 500
 settings: dev ## Write the table of all settings into docs/configuration.md
 	@sed -i '/^| variable/,$$d' docs/configuration.md && $(BIN)/agent-memory settings >> docs/configuration.md
 
+.PHONY: docs
+docs: dev ## Build the documentation into site/index.html
+	@exec $(BIN)/mkdocs build --strict
+
 .PHONY: clean
 clean: ## Delete caches and build products; data (.data) and the environment (.venv) stay
-	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov build dist
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov build dist site clients/java/target clients/javascript/dist
 	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

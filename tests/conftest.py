@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ import pytest
 from tests.support.api import Api
 from tests.support.builders import unique
 from tests.support.scripted_llm import ScriptedLLM, scripted_llm_server
+from tests.support.sdk import build_java, build_javascript
 from tests.support.stack import Server, Stack
 
 _STACK = pytest.StashKey[Server]()
@@ -62,6 +64,18 @@ def scripted_llm() -> Iterator[ScriptedLLM]:
     """A model endpoint that answers what the test tells it to."""
     with scripted_llm_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def javascript(stack: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the JavaScript package, built once; skips where its tools are missing."""
+    return build_javascript(stack, tmp_path_factory.mktemp("javascript"))
+
+
+@pytest.fixture(scope="session")
+def java(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The class path of the Java client, compiled once; skips where its tools are missing."""
+    return build_java(tmp_path_factory.mktemp("java"))
 
 
 def _sizes(config: pytest.Config) -> dict[str, int]:
