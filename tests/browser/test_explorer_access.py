@@ -16,7 +16,7 @@ from tests.support.builders import a_memory
 from tests.support.stack import Stack
 
 pytest.importorskip("playwright.sync_api")
-from playwright.sync_api import Browser, expect  # noqa: E402
+from playwright.sync_api import Browser, expect
 
 NAMESPACE = "acme"
 
