@@ -66,7 +66,7 @@ STEPS: list[tuple[str, dict[str, Any]]] = [
     ("edit", {"id": "NS-nuts", "updates": {"text": "Tom is allergic to walnuts", "topics": ["health", "nuts"]}}),
     ("edit", {"id": "NS-nuts", "updates": {"text": ""}}),
     ("bulk", {"memories": LOCKERS, "batch": 3}),
-    ("search_all", {"request": {"text": "locker", "user_id": {"eq": "lockers"}}, "batch": 2}),
+    ("search_all", {"request": {"text": "locker", "user_id": {"eq": "lockers"}}, "batch": 10}),
     ("forget", {"policy": {"max_age_days": 30}}),
     ("delete", {"ids": ["NS-nuts", "NS-none"]}),
     # both together

@@ -129,7 +129,7 @@ public final class LiveTest {
             }
             equal(3, own.longTermMemory().bulkCreateLongTermMemories(List.of(lockers), 10, 0).size());
             long seen = own.longTermMemory()
-                    .searchAllLongTermMemories(SearchRequest.builder().text("locker").build(), 10)
+                    .searchAllLongTermMemories(SearchRequest.builder().text("locker").recencyBoost(false).build(), 10) // age reorders pages
                     .map(MemoryRecord::getId)
                     .distinct()
                     .count();
