@@ -133,7 +133,8 @@ class Folder:
         if memory.access_count == original.access_count:
             keeps.add("count")
         if memory.valid_to is not None:
-            event = self._event(row, "superseded", [memory.id]) | {"by": memory.superseded_by}
+            # What was folded into it before it was retired belongs to the same change.
+            event = self._event(row, "superseded", [memory.id, *row.folded]) | {"by": memory.superseded_by}
         else:
             event = self._event(row, "merged", [memory.id, *row.folded])
         return put_change(
