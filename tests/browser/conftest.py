@@ -19,13 +19,14 @@ _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The browser: `CHROMIUM`, or the first known name on the PATH."""
     playwright = pytest.importorskip("playwright.sync_api")
     path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
     if path is None:
         pytest.skip("no Chromium: install it (Debian: apt-get install chromium) or name it in CHROMIUM")
+    # Closed with its module: while it lives its event loop runs, and no other test could run one.
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(executable_path=path, headless=True, args=_FLAGS)
         yield browser
