@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.memory.filters import MemoryFilter
 from app.memory.models import Memory
@@ -68,10 +68,12 @@ class TopicCatalog:
         self._records = records
 
     def topics(self, condition: MemoryFilter, *, namespace: str | None, limit: int, offset: int) -> TopicCounts:
-        """A page of topics, most frequent first."""
+        """A page of topics, most frequent first. What is asked about one user does not show words of the others."""
         counts, total = self._facets.counts("topics", condition, limit=limit, offset=offset)
         model = self._repository.tenant(namespace) if namespace is not None else None
-        fitted = {topic.label.casefold(): topic for topic in model.topics} if model else {}
+        shared = "user_id" in condition.tags
+        topics = (replace(topic, words=()) if shared else topic for topic in (model.topics if model else ()))
+        fitted = {topic.label.casefold(): topic for topic in topics}
         page = tuple(TopicCount(c.value, c.count, fitted.get(c.value.casefold())) for c in counts)
         return TopicCounts(page, total, model)
 
