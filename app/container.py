@@ -40,7 +40,7 @@ from app.memory.summarization.summarizers import ExtractiveSummarizer, LlmSummar
 from app.memory.summary_views import SummaryViews
 from app.memory.topics.catalog import TopicCatalog
 from app.memory.topics.enrichment import TopicEnrichment
-from app.memory.topics.refit import TopicRefit
+from app.memory.topics.refit import FitTopics, TopicRefit
 from app.memory.working import WorkingMemory
 from app.providers.interfaces import Embedder, EntityRecognizer, Generator, Reranker, TopicModel
 from app.providers.tokens import counting_method
@@ -413,6 +413,11 @@ class Container:
         return TopicEnrichment(TopicRepository(self.redis), lambda: self.topic_model, self.settings)
 
     @cached_property
+    def topic_fit(self) -> FitTopics:
+        """What fits topics: BERTopic, in a process of its own."""
+        return BertopicProcess(timeout_seconds=self.settings.topic_fit_timeout_seconds).fit
+
+    @cached_property
     def topic_refit(self) -> TopicRefit:
         """The life of topic models."""
         return TopicRefit(
@@ -421,7 +426,7 @@ class Container:
             tasks=self.tasks,
             background=self.background,
             enrichment=self.topic_enrichment,
-            fit=BertopicProcess(timeout_seconds=self.settings.topic_fit_timeout_seconds).fit,
+            fit=self.topic_fit,
             generator=lambda: self.generator,
             settings=self.settings,
         )

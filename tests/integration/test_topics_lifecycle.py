@@ -107,6 +107,11 @@ class World:
         self.engine, self.fit, self.background = engine, fit, background
         self.repository = TopicRepository(engine.redis)
 
+    def change(self, **settings: object) -> None:
+        """Go on with other settings."""
+        self.engine.settings = self.engine.settings.model_copy(update=settings)
+        self.engine.__dict__.pop("topic_refit", None)
+
     def plant(self, namespace: str | None, count: int, *, prefix: str = "m", direction: int | None = None) -> None:
         """Store memories that have keywords, as enrichment leaves them: the n-th points in direction n mod 3."""
         memories, vectors = [], []
@@ -155,7 +160,7 @@ def world(redis_url: str) -> World:
     engine, fit = Container(settings), Fit()
     background = Inline(engine)
     engine.background = background  # type: ignore[assignment]
-    engine.topic_refit._fit = fit
+    engine.__dict__["topic_fit"] = fit
     return World(engine, fit, background)
 
 
@@ -277,7 +282,7 @@ def test_small_tenants_share_a_fit_but_no_word(world: World) -> None:
 def test_a_tenant_without_a_word_for_a_shared_topic_gets_keywords(world: World) -> None:
     world.plant("acme", 20)
     world.plant("bank", 10, direction=0)
-    world.engine.topic_refit._settings = world.engine.settings.model_copy(update={"topic_min_memories": 25})
+    world.change(topic_min_memories=25)
     world.engine.topic_refit.check()
     world.engine.topic_enrichment._by_text = lambda: Words()
     memory = Memory("new", "User plays the guitar", namespace="bank")
@@ -351,7 +356,7 @@ def test_too_few_memories_or_another_source_of_topics_are_refused(world: World) 
     world.plant("ns", LEAST - 1)
     with pytest.raises(InvalidRequest, match="at least 20 memories"):
         world.engine.topic_refit.start("ns")
-    world.engine.topic_refit._settings = world.engine.settings.model_copy(update={"topic_model_source": "keywords"})
+    world.change(topic_model_source="keywords")
     with pytest.raises(InvalidRequest, match="TOPIC_MODEL_SOURCE"):
         world.engine.topic_refit.start("ns")
 
@@ -379,7 +384,7 @@ def test_a_memory_that_is_changed_during_the_backfill_is_looked_at_again(
 
 def test_a_sample_is_bounded_and_all_memories_get_its_topics(world: World) -> None:
     world.plant("ns", 90)
-    world.engine.topic_refit._settings = world.engine.settings.model_copy(update={"topic_max_memories": 45})
+    world.change(topic_max_memories=45)
     world.refit("ns")
     assert len(world.fit.samples[0].texts) == 45
     assert len(world.topics("ns")) == 3

@@ -43,6 +43,10 @@ LOCK_SECONDS = 120
 REST_SECONDS = 3600
 
 
+# Finds the topics of a sample; the second argument is called now and then while it works.
+FitTopics = Callable[[CorpusSample, Callable[[], object]], FoundTopics]
+
+
 class TopicRefit:
     """Fits topic models in the background. Searches and filters go on: a memory has its old topics or its new ones."""
 
@@ -54,7 +58,7 @@ class TopicRefit:
         tasks: TaskRepository,
         background: Background,
         enrichment: TopicEnrichment,
-        fit: Callable[[CorpusSample, Callable[[], object]], FoundTopics],
+        fit: FitTopics,
         generator: Callable[[], Generator | None],
         settings: Settings,
     ) -> None:
