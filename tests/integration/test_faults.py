@@ -199,7 +199,13 @@ def test_pipelines_survive_a_kill_9_of_redis(stack: Stack, namespace):
     stack.kill_redis()
     stack.start_redis()
     stack.wait_until_ready()
-    wait_until(lambda: api.search(limit=1)["total"] >= 40, 120, "all memories are there")
+
+    def all_there() -> bool:
+        total = api.search(limit=1)["total"]
+        assert total >= 40, (total, stack.http.get("/readyz").json(), stack.tail("worker", 12))
+        return True
+
+    wait_until(all_there, 180, "all memories are there", every=0.5)
     for session in sessions:
         api.wait_until_promoted(session.session_id, 60, **session.scope)
     texts = Counter(api.texts())

@@ -58,6 +58,8 @@ FAST: Mapping[str, str] = {
 # A part that dies is missed after seconds, not minutes.
 QUICK_RECOVERY: Mapping[str, str] = {
     "PROMOTION_LEASE_SECONDS": "10",
+    # With so short a lease, waiting in a queue counts as a try.
+    "TASK_MAX_ATTEMPTS": "50",
     "TASK_TIME_LIMIT_SECONDS": "20",
     "BROKER_VISIBILITY_TIMEOUT_SECONDS": "25",
     "REDIS_TIMEOUT_SECONDS": "2",
