@@ -134,17 +134,14 @@ class RecordRepository:
         self, memories: Sequence[tuple[Scope, str]]
     ) -> list[tuple[Memory, int, npt.NDArray[np.float32]] | None]:
         """Memories by scope and id, with revision and vector (shape (dim,)), one round trip."""
-        if not memories:
-            return []
-        with self._client.pipeline(transaction=False) as pipeline:
-            for scope, memory_id in memories:
-                pipeline.hmget(keys.record(scope, memory_id), *_PAGE_FIELDS, "vec")
-            return [_with_vector(row) for row in pipeline.execute()]
+        return self.read_keys_with_vectors([keys.record(scope, memory_id) for scope, memory_id in memories])
 
     def read_keys_with_vectors(
-        self, record_keys: Sequence[bytes]
+        self, record_keys: Sequence[bytes | str]
     ) -> list[tuple[Memory, int, npt.NDArray[np.float32]] | None]:
         """Memories by key, with revision and vector (shape (dim,)), one round trip."""
+        if not record_keys:
+            return []
         with self._client.pipeline(transaction=False) as pipeline:
             for key in record_keys:
                 pipeline.hmget(key, *_PAGE_FIELDS, "vec")
