@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Any
 
+import orjson
 import structlog
 
 from app.config import Settings
@@ -40,6 +42,23 @@ def configure_logging(settings: Settings) -> None:
     root.setLevel(settings.log_level.upper())
     for noisy in ("celery.worker.strategy", "celery.app.trace", "httpx", "httpx2", "redisvl", "celery.beat"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+
+
+def access_logger(settings: Settings) -> Any:
+    """The logger of requests. JSON lines go straight to stderr: it writes more than all others together."""
+    if settings.log_format == "console" or not hasattr(sys.stderr, "buffer"):
+        return structlog.get_logger("app.access")
+    return structlog.wrap_logger(
+        structlog.BytesLogger(sys.stderr.buffer),
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(serializer=orjson.dumps),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.log_level.upper())),
+        cache_logger_on_first_use=True,
+    ).bind(logger="app.access")
 
 
 def _console() -> structlog.dev.ConsoleRenderer:

@@ -23,6 +23,11 @@ def wanted() -> bool:
     return bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
 
 
+def running() -> bool:
+    """Whether this process makes spans."""
+    return _tracer is not None
+
+
 def start(role: str, *, processor: Any = None) -> bool:
     """Begin to trace in this process, under this service name; whether spans are made now.
 
@@ -71,7 +76,7 @@ def carried() -> dict[str, str]:
 @contextmanager
 def resumed(headers: Mapping[str, str]) -> Iterator[None]:
     """Spans inside belong to the trace that the headers name, if they name one."""
-    if _tracer is None or "traceparent" not in headers:
+    if _tracer is None or not headers.get("traceparent"):
         yield
         return
     from opentelemetry import context, propagate

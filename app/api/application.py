@@ -37,6 +37,14 @@ class AnyPath(PathConverter):
     regex = r"[\s\S]+?"
 
 
+class Application(Flask):
+    """Flask, all of whose views are plain functions."""
+
+    def ensure_sync(self, func: Any) -> Any:
+        """The function as it is: asking for each layer of each request whether it is a coroutine takes its time."""
+        return func
+
+
 class OneSlashForm:
     """Serves both slash forms of every path: a slash at the end means nothing.
 
@@ -57,7 +65,7 @@ class OneSlashForm:
 
 def build(settings: Settings) -> Flask:
     """The application with all routes."""
-    flask = Flask("app", static_folder=None)
+    flask = Application("app", static_folder=None)
     flask.config.update(
         SETTINGS=settings,
         MAX_CONTENT_LENGTH=settings.max_request_bytes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -11,9 +12,9 @@ from flask import Flask, Response, g, request
 
 from app import correlation, metrics, tracing
 from app.config import Settings
+from app.logs import access_logger
 from app.memory.identity import new_id
 
-log = structlog.get_logger("app.access")
 HEADER = "X-Request-ID"
 # Probes come every few seconds and say nothing new.
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics", "/v1/health"})
@@ -21,19 +22,19 @@ _QUIET = frozenset({"/healthz", "/readyz", "/metrics", "/v1/health"})
 
 def observe(app: Flask, settings: Settings) -> None:
     """Hook into an application's requests; call it before other hooks are added."""
+    log = access_logger(settings)
 
     @app.before_request
     def _begin() -> None:
         structlog.contextvars.clear_contextvars()  # this thread's last request may have left something
         given = request.headers.get(HEADER)
-        g.request_id = given if given and correlation.acceptable(given) else new_id()
+        g.request_id = request_id = given if given and correlation.acceptable(given) else new_id()
         g.started = time.perf_counter()
-        g.scopes = ExitStack()
-        incoming = {correlation.REQUEST_ID: g.request_id}
-        if "traceparent" in request.headers:
-            incoming["traceparent"] = request.headers["traceparent"]
-        g.scopes.enter_context(correlation.resumed(incoming))
-        g.scopes.enter_context(tracing.span(f"{request.method} {_route()}", request_id=g.request_id))
+        structlog.contextvars.bind_contextvars(**{correlation.REQUEST_ID: request_id})
+        if tracing.running():
+            g.scopes = scopes = ExitStack()
+            scopes.enter_context(tracing.resumed({"traceparent": request.headers.get("traceparent", "")}))
+            scopes.enter_context(tracing.span(f"{request.method} {_route()}", request_id=request_id))
 
     @app.after_request
     def _answered(response: Response) -> Response:
@@ -41,17 +42,12 @@ def observe(app: Flask, settings: Settings) -> None:
             return response
         seconds = time.perf_counter() - g.started
         response.headers[HEADER] = g.request_id
-        route = _route()
-        metrics.REQUESTS.labels(request.method, route, response.status_code).inc()
-        metrics.REQUEST_SECONDS.labels(request.method, route).observe(seconds)
-        if settings.access_log and request.path not in _QUIET:
-            log.info(
-                "request",
-                method=request.method,
-                route=route,
-                status=response.status_code,
-                ms=round(seconds * 1000, 1),
-            )
+        method, route, status = request.method, _route(), response.status_code
+        count, observed = _counters(method, route, status)
+        count.inc()
+        observed.observe(seconds)
+        if settings.access_log and route not in _QUIET:
+            log.info("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
         return response
 
     @app.teardown_request
@@ -59,6 +55,12 @@ def observe(app: Flask, settings: Settings) -> None:
         if scopes := g.pop("scopes", None):
             scopes.close()
         structlog.contextvars.clear_contextvars()
+
+
+@lru_cache(maxsize=4096)
+def _counters(method: str, route: str, status: int) -> tuple[Any, Any]:
+    """The counter and the histogram of one kind of request: finding them costs more than counting."""
+    return metrics.REQUESTS.labels(method, route, status), metrics.REQUEST_SECONDS.labels(method, route)
 
 
 def _route() -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NoReturn
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 import marshmallow as ma
 import orjson
-from flask import Request, current_app, g
+from flask import Request, current_app, g, request
 from flask.json.provider import JSONProvider
 from webargs.core import missing
 from webargs.flaskparser import FlaskParser
@@ -96,31 +98,59 @@ def flat_problems(messages: Any, loc: list[Any], given: Any) -> list[dict[str, A
 
 
 REQUIRED = "Field required"
-_LOCATIONS = {"json": "body", "query": "query", "view_args": "path", "path": "path"}
 
 
 class WireParser(FlaskParser):
-    """webargs as the contract wants it: its own JSON reader, and 422 with locations."""
+    """flask-smorest's way to the arguments: our own JSON reader, the schemas' own loading, 422 with locations."""
 
-    DEFAULT_UNKNOWN_BY_LOCATION: ClassVar[dict[str, Any]] = {"json": None, "query": ma.EXCLUDE, "path": None}
+    def use_args(self, argmap: Any, req: Any = None, *, location: str | None = None, **_: Any) -> Any:
+        """A decorator that gives the view what `argmap` (a WireSchema) loads from a part of the request."""
+        schema = argmap() if isinstance(argmap, type) else argmap
+        given, where = _SOURCES[location or "json"]
 
-    def load_json(self, req: Request, schema: ma.Schema) -> Any:
-        """The body's JSON value."""
-        value = read_json(req)
-        if value is missing:
-            if getattr(schema, "body_optional", False):
-                return {}
-            raise ValidationFailed([problem("missing", ["body"], REQUIRED)])
+        def decorated(view: Callable[..., Any]) -> Callable[..., Any]:
+            @wraps(view)
+            def wrapper(*args: Any, **kwargs: Any) -> Any:
+                value = given(schema)
+                try:
+                    loaded = schema.load(value)
+                except ma.ValidationError as error:
+                    raise ValidationFailed(flat_problems(error.messages, [where], value)) from None
+                return view(*args, loaded, **kwargs)
+
+            return wrapper
+
+        return decorated
+
+
+def _body(schema: ma.Schema) -> Any:
+    value = read_json(request)
+    if value is not missing:
         return value
+    if getattr(schema, "body_optional", False):
+        return {}
+    raise ValidationFailed([problem("missing", ["body"], REQUIRED)])
 
-    def handle_error(self, error: ma.ValidationError, *_: Any, **__: Any) -> NoReturn:
-        """Turn marshmallow's messages into the contract's `detail`."""
-        problems = []
-        for location, messages in (error.messages if isinstance(error.messages, dict) else {}).items():
-            where = _LOCATIONS.get(location, location)
-            given = g.get("body") if where == "body" else None
-            problems += flat_problems(messages, [where], given)
-        raise ValidationFailed(problems)
+
+def _query(schema: ma.Schema) -> dict[str, Any]:
+    if not request.query_string:
+        return {}
+    given = request.args
+    lists = {field.data_key or name for name, field in schema.load_fields.items() if isinstance(field, ma.fields.List)}
+    return {name: given.getlist(name) if name in lists else given[name] for name in given}
+
+
+def _headers(schema: ma.Schema) -> dict[str, Any]:
+    names = [field.data_key or name for name, field in schema.load_fields.items()]
+    return {name: request.headers.get(name) for name in names}
+
+
+# Location → what was given there, and its name in a problem's `loc`.
+_SOURCES: dict[str, tuple[Callable[[ma.Schema], Any], str]] = {
+    "json": (_body, "body"),
+    "query": (_query, "query"),
+    "headers": (_headers, "headers"),
+}
 
 
 def check_depth(value: Any, most: int = 32) -> bool:

@@ -137,9 +137,9 @@ def put_session(body: dict[str, Any], query: dict[str, Any], headers: dict[str, 
         session, _window(query), expected_revision=_expected_revision(headers.get("if_match", ""))
     )
     answer, status, more = _with_etag(stored)
-    if g.get("undated_messages"):
+    if undated := sum(message.get("created_at") is None for message in g.body.get("messages") or ()):
         more["X-Deprecation-Warning"] = (
-            f"{g.undated_messages} message(s) came without created_at; the server's time was used. "
+            f"{undated} message(s) came without created_at; the server's time was used. "
             "Send created_at: relative dates are counted from it."
         )
     return answer, status, more

@@ -9,7 +9,13 @@ from marshmallow import fields, validate
 
 from app.api.schemas.base import AnswerSchema, WireSchema
 from app.api.schemas.fields import Flag, Id, ScopeName, Text, Whole
-from app.api.schemas.memory import CreateMemoriesSchema, MemoryUpdateSchema, NewMemorySchema, SessionMemorySchema
+from app.api.schemas.memory import (
+    CreateMemoriesSchema,
+    MemoryUpdateSchema,
+    NewMemorySchema,
+    SessionMemorySchema,
+    not_too_many,
+)
 from app.api.schemas.search import SearchRequestSchema
 from app.api.schemas.working import MAX_TTL_SECONDS, ScopeQuerySchema, WorkingMemoryUpdateSchema
 from app.memory.identity import new_id
@@ -22,13 +28,13 @@ _TYPE = validate.OneOf([str(t) for t in MemoryType], error="Input should be one 
 class _Arguments(WireSchema):
     """Arguments that are not known are refused: a misspelt one must not be silently without effect."""
 
-    @ma.pre_load
-    def _known_names(self, data: Any, **_: Any) -> Any:
+    def prepared(self, data: dict[str, Any]) -> dict[str, Any]:
+        """The arguments, if all are known; raises ValidationError."""
         unknown = [name for name in data if name not in self.load_fields]
         if unknown:
             known = ", ".join(sorted(self.load_fields)) or "none"
             raise ma.ValidationError({name: [f"Unknown argument; known are: {known}"] for name in unknown})
-        return data
+        return super().prepared(data)
 
 
 class NoArguments(_Arguments):
@@ -43,8 +49,8 @@ class FactSchema(NewMemorySchema):
 
     id = Id(metadata={"description": "Leave out: the server makes one. Give one to be able to write it again"})
 
-    @ma.post_load
-    def _make(self, data: dict[str, Any], **_: Any) -> Memory:
+    def made(self, data: dict[str, Any]) -> Memory:
+        """The memory, with an id."""
         data["persisted_at"] = None
         data.setdefault("id", new_id())
         return self._build(data)
@@ -61,7 +67,7 @@ class CreateArguments(_Arguments, CreateMemoriesSchema):
     memories = fields.List(
         fields.Nested(FactSchema),
         required=True,
-        validate=validate.Length(min=1, error="Give at least one memory"),
+        validate=[validate.Length(min=1, error="Give at least one memory"), not_too_many],
         error_messages={"required": "Field required"},
     )
 
@@ -82,9 +88,10 @@ class SearchArguments(SearchRequestSchema):
         load_default=False, metadata={"description": "Let the server's language model rewrite the text first"}
     )
 
-    @ma.pre_load
-    def _null_is_absent(self, data: Any, **_: Any) -> Any:
-        return {k: v for k, v in data.items() if v is not None or k == "text"}
+    def prepared(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Null is absent, except as the text: there it asks for a listing."""
+        kept = super().prepared(data)
+        return kept | {"text": None} if "text" in data and data["text"] is None else kept
 
 
 class SessionName(fields.Field):
@@ -129,10 +136,10 @@ class PromptArguments(SearchRequestSchema):
     include_long_term_search = Flag(load_default=True, metadata={"description": "False: only the session"})
     optimize_query = Flag(load_default=False)
 
-    @ma.post_load
-    def _make(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+    def made(self, data: dict[str, Any]) -> dict[str, Any]:
+        """The tool's own arguments, and the search."""
         own = {name: data.pop(name, None) for name in self._own}
-        return {**own, "search": super()._make(data)}
+        return {**own, "search": super().made(data)}
 
 
 class GetMemoryArguments(_Arguments):

@@ -14,7 +14,6 @@ from app.api.wire import REQUIRED
 
 MAX_ID_CHARS = 255
 _NUMBER = re.compile(r"[+-]?\d{1,400}(\.\d{1,400})?\Z")
-_FRACTION = re.compile(r"(\.\d{6})\d+")
 # Numbers above this are milliseconds (the year 2603 in seconds).
 _MILLISECONDS_FROM = 2e10
 MAX_WHOLE = 2**53
@@ -116,9 +115,9 @@ def parse_time(value: Any) -> datetime:
         raise _fail("Input should be a valid datetime")
     if isinstance(value, str):
         text = value.strip()
-        if not _NUMBER.match(text):
+        if text[4:5] == "-" or not _NUMBER.match(text):
             try:
-                parsed = datetime.fromisoformat(_FRACTION.sub(r"\1", text))
+                parsed = datetime.fromisoformat(text)
                 zoned = parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
             except (ValueError, OverflowError):
                 raise _fail("Input should be a valid datetime, in ISO 8601 or Unix time") from None

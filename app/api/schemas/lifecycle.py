@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import marshmallow as ma
 from marshmallow import fields, validate
 
 from app.api.schemas.base import AnswerSchema, WireSchema
@@ -32,8 +31,8 @@ class PolicySchema(WireSchema):
         metadata={"description": "With both limits set: this many times max_age_days is too old whatever the use"},
     )
 
-    @ma.post_load
-    def _make(self, data: dict[str, Any], **_: Any) -> ForgetPolicy:
+    def made(self, data: dict[str, Any]) -> ForgetPolicy:
+        """The policy."""
         if (allowed := data.get("memory_type_allowlist")) is not None:
             data["memory_type_allowlist"] = tuple(allowed)
         return ForgetPolicy(**data)

@@ -118,8 +118,8 @@ class NewMemorySchema(_RecordSchema):
     memory_type = Text(load_default="semantic", validate=_TYPE, metadata=_TYPE_ABOUT)
     discrete_memory_extracted = Text(load_default="t", validate=_FLAG, metadata=_FLAG_ABOUT)
 
-    @ma.post_load
-    def _make(self, data: dict[str, Any], **_: Any) -> Memory:
+    def made(self, data: dict[str, Any]) -> Memory:
+        """The memory; when it was persisted is not for the client to say."""
         data["persisted_at"] = None
         return self._build(data)
 
@@ -131,8 +131,8 @@ class SessionMemorySchema(_RecordSchema):
     memory_type = Text(load_default="message", validate=_TYPE, metadata=_TYPE_ABOUT)
     discrete_memory_extracted = Text(load_default="f", validate=_FLAG, metadata=_FLAG_ABOUT)
 
-    @ma.post_load
-    def _make(self, data: dict[str, Any], **_: Any) -> Memory:
+    def made(self, data: dict[str, Any]) -> Memory:
+        """The memory; without an id its id is empty."""
         data.setdefault("id", "")
         return self._build(data)
 
@@ -205,8 +205,8 @@ class MemoryUpdateSchema(WireSchema):
     event_date = Time(metadata={"description": "When what it tells happened or will happen"})
     pinned = Flag(metadata={"description": "Pinned memories are never forgotten or merged"})
 
-    @ma.post_load
-    def _make(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+    def made(self, data: dict[str, Any]) -> dict[str, Any]:
+        """The changes, by the names of a memory's attributes."""
         for name in ("topics", "entities"):
             if name in data:
                 data[name] = tuple(data[name])
@@ -215,22 +215,24 @@ class MemoryUpdateSchema(WireSchema):
         return data
 
 
+def not_too_many(memories: list[Memory]) -> None:
+    """Refuse batches larger than the deployment allows."""
+    most = current_app.config["SETTINGS"].max_batch_size
+    if len(memories) > most:
+        raise ma.ValidationError(f"List should have at most {most} items (MAX_BATCH_SIZE), not {len(memories)}")
+
+
 class CreateMemoriesSchema(WireSchema):
     """The body of a create."""
 
     memories = fields.List(
         fields.Nested(NewMemorySchema),
         required=True,
+        validate=not_too_many,
         error_messages={"required": "Field required"},
         metadata={"description": "At most MAX_BATCH_SIZE records"},
     )
     deduplicate = Flag(load_default=True, metadata={"description": "Refuse second copies of a known fact"})
-
-    @ma.validates("memories")
-    def _not_too_many(self, memories: list[Memory], **_: Any) -> None:
-        most = current_app.config["SETTINGS"].max_batch_size
-        if len(memories) > most:
-            raise ma.ValidationError(f"List should have at most {most} items (MAX_BATCH_SIZE), not {len(memories)}")
 
 
 class CreateResultSchema(AnswerSchema):

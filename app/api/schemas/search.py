@@ -102,18 +102,16 @@ class SearchRequestSchema(WireSchema):
         metadata={"description": "A memory's id: `why` in the answer says at which rank it is, or why nowhere"},
     )
 
-    @ma.pre_load
-    def _known_names(self, data: Any, **_: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
+    def prepared(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Without what published clients send besides; raises ValidationError for other unknown names."""
         unknown = [name for name in data if name not in self.fields and name not in self.CLIENT_EXTRAS]
         if unknown:
             known = ", ".join(sorted(self.fields))
             raise ma.ValidationError({name: [f"Unknown field; known are: {known}"] for name in unknown})
-        return {k: v for k, v in data.items() if k in self.fields}
+        return super().prepared({k: v for k, v in data.items() if k in self.fields})
 
-    @ma.post_load
-    def _make(self, data: dict[str, Any], **_: Any) -> SearchRequest:
+    def made(self, data: dict[str, Any]) -> SearchRequest:
+        """The search."""
         weights = {ours: data[theirs] for theirs, ours in _RECENCY.items() if theirs in data}
         return SearchRequest(
             text=data.get("text"),

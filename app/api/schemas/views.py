@@ -80,8 +80,8 @@ class NewSummaryViewSchema(WireSchema):
     prompt = Text(validate=validate.Length(max=20_000), metadata={"description": "Instructions instead of the usual"})
     model_name = Text(validate=validate.Length(max=255), metadata={"description": "Default: FAST_MODEL"})
 
-    @ma.post_load
-    def _make(self, data: dict[str, Any], **_: Any) -> SummaryView:
+    def made(self, data: dict[str, Any]) -> SummaryView:
+        """The view, without an id. Raises InvalidRequest for what is not supported."""
         if data["source"] == "working_memory":
             raise InvalidRequest("source 'working_memory' is not supported; use 'long_term'")
         for what, given, known in (
@@ -162,13 +162,12 @@ class RunPartitionSchema(WireSchema):
         metadata={"description": "A value for each name in the view's group_by", "example": {"user_id": "ann"}},
     )
 
-    @ma.pre_load(pass_collection=False)
-    def _bare_group(self, data: Any, **_: Any) -> Any:
-        # The Java client sends the group itself (wire contract 5.2).
-        bare = isinstance(data, dict) and not isinstance(data.get("group"), dict)
+    def prepared(self, data: dict[str, Any]) -> dict[str, Any]:
+        """The group, also when it comes bare: the Java client sends it so (wire contract 5.2)."""
+        bare = not isinstance(data.get("group"), dict)
         if bare and data and all(isinstance(v, str) for v in data.values()):
             return {"group": data}
-        return data
+        return super().prepared(data)
 
 
 class RunViewSchema(WireSchema):

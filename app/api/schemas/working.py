@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import marshmallow as ma
-from flask import current_app, g
+from flask import current_app
 from marshmallow import fields, validate
 
 from app.api.schemas.base import AnswerSchema, QuerySchema, WireSchema
@@ -64,14 +64,15 @@ class MessageSchema(WireSchema):
     )
     name = Text(validate=validate.Length(max=255), metadata={"description": "The speaker's name (additive)"})
 
-    @ma.validates_schema
-    def _plausible_time(self, data: dict[str, Any], **_: Any) -> None:
-        settings = current_app.config["SETTINGS"]
+    def checked(self, data: dict[str, Any]) -> None:
+        """The time must be there if the deployment asks for it, and must not lie in the future."""
         created_at = data.get("created_at")
+        if created_at is not None and created_at <= utc_now():
+            return
+        settings = current_app.config["SETTINGS"]
         if created_at is None:
             if settings.require_message_timestamps:
                 raise ma.ValidationError("Value error, created_at is required (REQUIRE_MESSAGE_TIMESTAMPS)")
-            g.undated_messages = g.get("undated_messages", 0) + 1
             return
         ahead = created_at - utc_now()
         if ahead > timedelta(seconds=settings.max_future_timestamp_seconds):
@@ -80,8 +81,8 @@ class MessageSchema(WireSchema):
                 "check the clock of the client"
             )
 
-    @ma.post_load
-    def _make(self, data: dict[str, Any], **_: Any) -> Message:
+    def made(self, data: dict[str, Any]) -> Message:
+        """The message."""
         return Message(
             id=data.get("id", ""),
             role=data["role"],
@@ -113,8 +114,8 @@ class StrategySchema(WireSchema):
     )
     config = Json(load_default=dict, metadata={"description": "Options of the strategy, e.g. `custom_prompt`"})
 
-    @ma.validates_schema
-    def _known_and_well_configured(self, data: dict[str, Any], **_: Any) -> None:
+    def checked(self, data: dict[str, Any]) -> None:
+        """The strategy must be known, and its options must suit it."""
         engine = container()
         strategy = engine.strategies.get(data["strategy"])
         if strategy is None:
@@ -124,8 +125,8 @@ class StrategySchema(WireSchema):
         if problems := strategy.problems(data["config"], with_model=with_model):
             raise ma.ValidationError([f"Value error, {problem}" for problem in problems], "config")
 
-    @ma.post_load
-    def _make(self, data: dict[str, Any], **_: Any) -> Strategy:
+    def made(self, data: dict[str, Any]) -> Strategy:
+        """The strategy."""
         return Strategy(data["strategy"], data["config"])
 
 
@@ -133,11 +134,27 @@ class StoredStrategySchema(AnswerSchema, StrategySchema):
     """The strategy of a session."""
 
 
+def _few_enough(messages: list[Message]) -> None:
+    most = current_app.config["SETTINGS"].max_session_messages
+    if len(messages) > most:
+        raise ma.ValidationError(f"List should have at most {most} items (MAX_SESSION_MESSAGES)")
+
+
+def _none_blank(messages: list[Message]) -> None:
+    """400 for messages without content (contract 1.4)."""
+    for message in messages:
+        if not message.content.strip():
+            raise InvalidRequest(f"Message with ID {message.id or '(none)'} has blank content")
+
+
 class WorkingMemoryUpdateSchema(WireSchema):
     """A session to put: it replaces the stored one. The path names it."""
 
     messages = fields.List(
-        fields.Nested(MessageSchema), load_default=list, metadata={"description": "The conversation, in its order"}
+        fields.Nested(MessageSchema),
+        load_default=list,
+        validate=[_few_enough, _none_blank],
+        metadata={"description": "The conversation, in its order"},
     )
     memories = fields.List(
         fields.Nested(SessionMemorySchema),
@@ -161,13 +178,6 @@ class WorkingMemoryUpdateSchema(WireSchema):
     last_accessed = Time(metadata={"description": "When it was last used; default: now"})
     created_at = Time(metadata={"description": "When it began; default: as stored, else now"})
     updated_at = Time(metadata={"description": "Ignored: always now"})
-
-    @ma.validates("messages")
-    def _messages(self, messages: list[Message], **_: Any) -> None:
-        most = current_app.config["SETTINGS"].max_session_messages
-        if len(messages) > most:
-            raise ma.ValidationError(f"List should have at most {most} items (MAX_SESSION_MESSAGES)")
-        refuse_blank(messages)
 
 
 class WorkingMemorySchema(AnswerSchema, WorkingMemoryUpdateSchema):
@@ -209,29 +219,18 @@ class WorkingMemorySchema(AnswerSchema, WorkingMemoryUpdateSchema):
         }
 
 
-def refuse_blank(messages: list[Message]) -> None:
-    """400 for messages without content (contract 1.4)."""
-    for message in messages:
-        # Messages that failed their own checks are still raw; those checks tell what is wrong with them.
-        if isinstance(message, Message) and not message.content.strip():
-            raise InvalidRequest(f"Message with ID {message.id or '(none)'} has blank content")
-
-
 class AppendSchema(WireSchema):
     """Messages to add at the end of a session (additive route)."""
 
     messages = fields.List(
         fields.Nested(MessageSchema),
         required=True,
+        validate=_none_blank,
         error_messages={"required": "Field required"},
         metadata={"description": "In their order; other writers' messages may come between two requests"},
     )
     user_id = ScopeName(metadata={"description": "The user the session belongs to"})
     namespace = ScopeName(metadata={"description": "The tenant the session belongs to"})
-
-    @ma.validates("messages")
-    def _messages(self, messages: list[Message], **_: Any) -> None:
-        refuse_blank(messages)
 
 
 class AppendedSchema(AnswerSchema):
