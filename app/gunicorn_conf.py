@@ -21,7 +21,7 @@ _settings = get_settings()
 _metrics = counting.share_between_processes()
 
 bind = f"{_settings.host}:{_settings.port}"
-worker_class = "gthread"
+worker_class = "app.gunicorn_worker.Worker"
 workers = _settings.web_workers
 threads = _settings.web_threads
 # Loaded in the child: models and connections must not cross a fork.
