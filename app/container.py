@@ -16,6 +16,7 @@ from app.memory.compaction import Compaction
 from app.memory.consolidation import Consolidation
 from app.memory.context import SessionContext
 from app.memory.dispatch import Dispatcher
+from app.memory.enrichment import Enrichments
 from app.memory.entity_enrichment import EntityEnrichment
 from app.memory.erasure import Erasure
 from app.memory.events import EventDelivery
@@ -312,9 +313,15 @@ class Container:
             self.changes,
             self.consolidation,
             self.context,
+            self.enrichments,
             self.background,
             self.settings,
         )
+
+    @cached_property
+    def enrichments(self) -> Enrichments:
+        """What small creates leave for the background."""
+        return Enrichments(self.batches, self.outbox, self.settings)
 
     @cached_property
     def consolidation(self) -> Consolidation:
@@ -479,7 +486,7 @@ class Container:
     @cached_property
     def dispatcher(self) -> Dispatcher:
         """Starts due work."""
-        return Dispatcher(self.outbox, self.background, self.settings)
+        return Dispatcher(self.outbox, self.enrichments, self.background, self.settings)
 
 
 _container: Container | None = None

@@ -71,7 +71,6 @@ def configure(application: Celery, settings: Settings) -> None:
         result_expires=3600,
         task_default_queue=Queue.STORE.value,
         task_queues=[KombuQueue(q.value) for q in Queue],
-        task_send_sent_event=True,
         worker_send_task_events=True,
         worker_soft_shutdown_timeout=10.0,
         worker_enable_soft_shutdown_on_idle=True,

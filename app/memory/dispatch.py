@@ -9,6 +9,7 @@ import structlog
 from app import correlation
 from app.config import Settings
 from app.memory.background import Background
+from app.memory.enrichment import Enrichments
 from app.memory.identity import new_id
 from app.memory.models import BatchRef, FoldRef, SessionRef, ViewRunRef, Work
 from app.store.outbox import Outbox
@@ -21,8 +22,9 @@ TENANTS_PER_ROUND = 200
 class Dispatcher:
     """Turns due outbox members into chains, never more than the queues can take."""
 
-    def __init__(self, outbox: Outbox, background: Background, settings: Settings) -> None:
+    def __init__(self, outbox: Outbox, enrichments: Enrichments, background: Background, settings: Settings) -> None:
         self._outbox = outbox
+        self._enrichments = enrichments
         self._background = background
         self._settings = settings
         self._last_sweep = 0.0
@@ -51,7 +53,7 @@ class Dispatcher:
                 lease_seconds=self._settings.promotion_lease_seconds,
                 max_tries=self._settings.task_max_attempts,
             )
-            for ref in claimed:
+            for ref in self._enrichments.gathered(claimed):
                 with correlation.resumed(self._outbox.origin(ref)):
                     self._start(ref)
             self._outbox.settle(namespace)

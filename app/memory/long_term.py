@@ -7,15 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from app.config import Settings
 from app.counting import count
 from app.memory.background import Background
 from app.memory.consolidation import Consolidation
 from app.memory.context import SessionContext, in_order_of_arrival
 from app.memory.dedup.plan import Outcome, put_change, tombstone
+from app.memory.enrichment import Enrichments
 from app.memory.errors import BackendUnavailable, Conflict, InvalidRequest, NotFound
 from app.memory.identity import memory_hash, new_id
 from app.memory.indexing_text import embedded_texts
@@ -52,6 +50,7 @@ class LongTermMemory:
         changes: ChangeRepository,
         consolidation: Consolidation,
         context: SessionContext,
+        enrichments: Enrichments,
         background: Background,
         settings: Settings,
     ) -> None:
@@ -62,6 +61,7 @@ class LongTermMemory:
         self._changes = changes
         self._consolidation = consolidation
         self._context = context
+        self._enrichments = enrichments
         self._background = background
         self._settings = settings
 
@@ -87,7 +87,7 @@ class LongTermMemory:
             count("MEMORIES", outcome=outcome.status)
         rows = [row for row, outcome in enumerate(results) if outcome.status != "same"]
         # What was merged is enriched under the id that it has now.
-        self._enrich_later([replace(complete[row], id=results[row].memory_id) for row in rows], vectors[rows])
+        self._enrichments.leave([replace(complete[row], id=results[row].memory_id) for row in rows], vectors[rows])
         return CreateOutcome(results=tuple(results))
 
     def _create_later(self, memories: list[Memory], deduplicate: bool) -> str:
@@ -95,20 +95,9 @@ class LongTermMemory:
         ref = BatchRef(memories[0].namespace, f"create-{task.id}")
         self._tasks.save(task)
         self._batches.save(Batch(ref, records=tuple(memories), deduplicate=deduplicate, task_id=task.id))
-        self._start(ref)
-        return task.id
-
-    def _enrich_later(self, memories: list[Memory], vectors: npt.NDArray[np.float32]) -> None:
-        wanted = self._settings.enable_topic_extraction or self._settings.enable_ner
-        if not memories or not wanted:
-            return
-        ref = BatchRef(memories[0].namespace, f"enrich-{new_id()}")
-        self._batches.save(Batch(ref, records=tuple(memories), vectors=vectors.tobytes()))
-        self._start(ref)
-
-    def _start(self, ref: BatchRef) -> None:
         self._outbox.add(ref, time.time() + self._settings.promotion_lease_seconds)
         self._background.process(ref)
+        return task.id
 
     def get(self, memory_id: str, *, namespace: str | None = None, user_id: str | None = None) -> Memory:
         """A memory by id; None leaves that part of the scope open. Raises NotFound, Conflict if several have it."""

@@ -7,7 +7,7 @@ sources, the index refuses second copies, acknowledging twice changes nothing. R
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -41,7 +41,7 @@ from app.memory.models import (
 from app.memory.topics.assignment import merged_topics
 from app.memory.topics.enrichment import TopicEnrichment
 from app.store.batches import BatchRepository, TaskRepository
-from app.store.changes import ChangeRepository
+from app.store.changes import Change, ChangeRepository
 from app.store.outbox import Outbox
 from app.store.records import RecordRepository
 from app.store.sessions import SessionRepository
@@ -51,6 +51,7 @@ log = structlog.get_logger(__name__)
 WINDOW_MESSAGES = 60
 PROMOTION_TASK = "promotion"
 UPDATE_TRIES = 10
+REFRESHED_TOGETHER = 64
 # How many texts one call of a model gets, between two reports of progress.
 PROGRESS_TEXTS = 256
 
@@ -281,23 +282,32 @@ class Promotion:
         batch = self._batches.load(ref)
         if batch is None:
             return None
+        by_scope: dict[Scope, list[Memory]] = defaultdict(list)
         for memory in batch.records:
-            for _ in range(UPDATE_TRIES):
-                stored = self._records.read_with_vectors([(memory.scope, memory.id)])[0]
-                if stored is None or stored[0].text != memory.text:
-                    break
-                current, revision, _vector = stored
+            by_scope[memory.scope].append(memory)
+        for scope, memories in by_scope.items():
+            for start in range(0, len(memories), REFRESHED_TOGETHER):
+                self._refresh(scope, memories[start : start + REFRESHED_TOGETHER])
+        return ref
+
+    def _refresh(self, scope: Scope, memories: Sequence[Memory]) -> None:
+        """Two round trips, unless somebody changes one of them meanwhile: then they are read again."""
+        for _ in range(UPDATE_TRIES):
+            changes: dict[str, Change] = {}
+            stored = self._records.read_with_vectors([(scope, memory.id) for memory in memories])
+            for memory, row in zip(memories, stored, strict=True):
+                if row is None or row[0].text != memory.text or memory.id in changes:
+                    continue
+                current, revision, _vector = row
                 enriched = replace(
                     merged_topics(current, memory),
                     entities=union(current.entities, memory.entities),
                     metadata={**memory.metadata, **current.metadata},
                 )
-                change = put_change(
-                    enriched, None, expected_revision=revision, history=False, keeps=frozenset({"accessed", "count"})
-                )
-                if self._changes.apply(enriched.scope, [change], at=utc_now()) is not None:
-                    break
-        return ref
+                keeps = frozenset({"accessed", "count"})
+                changes[memory.id] = put_change(enriched, None, expected_revision=revision, history=False, keeps=keeps)
+            if not changes or self._changes.apply(scope, list(changes.values()), at=utc_now()) is not None:
+                return
 
     def acknowledge(self, ref: BatchRef) -> BatchRef | None:
         """Mark the batch's sources as done; only now does the work leave the outbox."""

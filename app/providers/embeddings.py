@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import orjson
 
 from app.config import Settings
 from app.memory.errors import BackendUnavailable, ModelFailure
@@ -160,7 +161,8 @@ class OpenAIEmbedder:
         if self.model_id.startswith("text-embedding-3"):  # the only family known to shorten on request
             extra["dimensions"] = self.dimensions
         try:
-            answer = self._client.embeddings.create(
+            # Raw: the client would make Python objects of every number, which takes longer than all else here.
+            answer = self._client.embeddings.with_raw_response.create(
                 model=self.model_id,
                 input=[text if text.strip() else " " for text in texts],  # endpoints refuse an empty text
                 encoding_format="float",
@@ -168,8 +170,11 @@ class OpenAIEmbedder:
             )
         except self._errors as error:
             raise BackendUnavailable(f"the embedding endpoint failed: {type(error).__name__}: {error}") from error
-        data = sorted(answer.data, key=lambda item: item.index)
-        vectors = np.asarray([item.embedding for item in data], dtype=np.float32)
+        try:
+            data = sorted(orjson.loads(answer.content)["data"], key=lambda item: item["index"])
+            vectors = np.asarray([item["embedding"] for item in data], dtype=np.float32)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelFailure(f"{self.model_id} answered with what is no list of embeddings") from error
         if vectors.shape != (len(texts), self.dimensions):
             raise ModelFailure(
                 f"{self.model_id} answered with vectors of shape {vectors.shape}, expected "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -24,8 +24,12 @@ class BatchRepository:
     def __init__(self, client: RedisClient) -> None:
         self._client = client
 
-    def save(self, batch: Batch) -> None:
-        """Store the batch whole; it expires if nobody finishes it."""
+    def save(self, batch: Batch, *, also: Callable[[Any], None] | None = None, atomic: bool = False) -> None:
+        """Store the batch whole; it expires if nobody finishes it. One round trip.
+
+        `also` may queue more commands for the same round trip, which come after it; `atomic`: all of them or none, for
+        which they must be about keys of the same tenant.
+        """
         doc = {
             "session": codec.ref_to_json(batch.session) if batch.session else None,
             "window": codec.window_to_json(batch.window) if batch.window else None,
@@ -37,14 +41,26 @@ class BatchRepository:
             "counts": batch.counts,
         }
         key = keys.batch(batch.ref.namespace, batch.ref.batch_id)
-        with self._client.pipeline(transaction=True) as pipeline:
+        with self._client.pipeline(transaction=atomic or also is None) as pipeline:
             pipeline.hset(key, mapping={"doc": codec.dumps(doc), "vectors": batch.vectors})
             pipeline.expire(key, BATCH_TTL_SECONDS)
+            if also is not None:
+                also(pipeline)
             pipeline.execute()
 
     def load(self, ref: BatchRef) -> Batch | None:
         """The batch, or None if it is finished (or expired)."""
-        doc_json, vectors = self._client.hmget(keys.batch(ref.namespace, ref.batch_id), "doc", "vectors")
+        return self.load_many([ref])[0]
+
+    def load_many(self, refs: Sequence[BatchRef]) -> list[Batch | None]:
+        """Each batch, or None if it is finished (or expired). One round trip."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for ref in refs:
+                pipeline.hmget(keys.batch(ref.namespace, ref.batch_id), "doc", "vectors")
+            return [self._batch_of(ref, *row) for ref, row in zip(refs, pipeline.execute(), strict=True)]
+
+    @staticmethod
+    def _batch_of(ref: BatchRef, doc_json: bytes | None, vectors: bytes | None) -> Batch | None:
         if doc_json is None:
             return None
         doc = codec.loads(doc_json)
@@ -63,7 +79,12 @@ class BatchRepository:
 
     def delete(self, ref: BatchRef) -> None:
         """The batch is finished."""
-        self._client.delete(keys.batch(ref.namespace, ref.batch_id))
+        self.delete_in(self._client, [ref])
+
+    @staticmethod
+    def delete_in(pipeline: Any, refs: Sequence[BatchRef]) -> None:
+        """Delete batches, as part of a round trip."""
+        pipeline.delete(*(keys.batch(ref.namespace, ref.batch_id) for ref in refs))
 
 
 @store_errors

@@ -101,13 +101,26 @@ class Outbox:
 
     def add(self, ref: BatchRef | ViewRunRef, due: float) -> None:
         """Make sure that work comes back at `due` (Unix seconds) unless it is finished by then."""
-        namespace, member = _name(ref)
         with self._client.pipeline(transaction=False) as pipeline:
-            pipeline.sadd(keys.NAMESPACES, keys.encode(namespace))
-            pipeline.zadd(keys.outbox(namespace), {member: due})
-            remember_origin(pipeline, namespace, member)
-            pipeline.zadd(keys.DUE_TENANTS, {keys.encode(namespace): due}, lt=True)
+            self.add_to(pipeline, ref, due)
             pipeline.execute()
+
+    @staticmethod
+    def add_to(pipeline: Any, ref: BatchRef | ViewRunRef, due: float) -> None:
+        """`add` as part of a round trip."""
+        namespace, member = _name(ref)
+        pipeline.sadd(keys.NAMESPACES, keys.encode(namespace))
+        pipeline.zadd(keys.outbox(namespace), {member: due})
+        remember_origin(pipeline, namespace, member)
+        pipeline.zadd(keys.DUE_TENANTS, {keys.encode(namespace): due}, lt=True)
+
+    @staticmethod
+    def exchange(pipeline: Any, old: Sequence[BatchRef], new: BatchRef, due: float) -> None:
+        """Let one batch of a tenant stand for several, as part of a transaction."""
+        members = [_name(ref)[1] for ref in old]
+        pipeline.zrem(keys.outbox(new.namespace), *members)
+        pipeline.hdel(keys.outbox_state(new.namespace), *(f"tries:{member}" for member in members))
+        pipeline.zadd(keys.outbox(new.namespace), {_name(new)[1]: due})
 
     def finish(self, ref: BatchRef | ViewRunRef) -> None:
         """The work is done."""
@@ -142,8 +155,13 @@ class Outbox:
 
     def tries(self, ref: Work) -> int:
         """How often this work has been started since it last succeeded."""
-        namespace, member = _name(ref)
-        return int(self._client.hget(keys.outbox_state(namespace), f"tries:{member}") or 0)
+        return self.tries_of([ref])[0]
+
+    def tries_of(self, refs: Sequence[Work]) -> list[int]:
+        """`tries` of several works of one tenant. One round trip."""
+        namespace = _name(refs[0])[0]
+        found = self._client.hmget(keys.outbox_state(namespace), [f"tries:{_name(ref)[1]}" for ref in refs])
+        return [int(count or 0) for count in found]
 
     def forgive(self, ref: Work, most: int) -> int:
         """Lower the count of tries to at most `most`; the count."""
