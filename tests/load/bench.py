@@ -1,12 +1,13 @@
-"""Latency and throughput of the routes, with the floor under each measured in the same run.
+"""Latency, throughput and cost of the routes and the pipeline, with the floor under each measured in the same run.
 
     make bench                                          # an own stack, 10,000 memories
     python -m tests.load.bench --memories 50000 --concurrency 1,8,32 --json out.json
+    python -m tests.load.bench --base-url http://localhost:8000 --redis-url redis://localhost:6379/0
     python -m tests.load.bench --compare before.json after.json
 
-Floors: a route that does nothing, under the same gunicorn (`/healthz`), and the bare Redis commands that do a route's
-work over one connection. Round trips per request are counted by Redis itself (`total_reads_processed`, from which what
-the idle stack causes in the same time is taken off).
+Floors: a Flask application with one empty route under the same gunicorn, and the bare Redis commands that do a route's
+work over one connection; for creates and the pipeline the models' own time on the same texts. Round trips and bytes
+per request are counted by Redis itself, from which what the idle stack causes in the same time is taken off.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,12 @@ from rich.progress import track
 from app.config import Settings
 from app.memory.filters import MemoryFilter, TagFilter
 from app.store.records import RecordRepository
+from tests.load import background
+from tests.load.empty import empty_server
+from tests.load.usage import Meter
 from tests.load.wire import Connection, Measured, Request, bare, run, table
 from tests.support.builders import unique
+from tests.support.scripted_llm import scripted_llm_server
 from tests.support.stack import Stack
 
 SUBJECTS = ("Anna", "Bob", "Carla", "the team", "Dr. Chen", "Emma's brother", "the billing service", "Farid")
@@ -43,6 +48,7 @@ PLACES = ("Lisbon", "Oslo", "Kyoto", "Lima", "Tartu", "Cork", "Accra", "Hanoi", 
 THINGS = ("chess", "peanuts", "sailing", "Kubernetes", "violins", "espresso", "bicycles", "tomatoes", "search", "Rust")
 BATCH = 500
 SESSIONS = 100
+EMPTY = "empty Flask"
 _asked = itertools.count()
 
 
@@ -61,6 +67,9 @@ class Target:
     url: str
     redis_url: str | None
     namespace: str
+    # Names and ids of the processes whose CPU time is counted, and an empty application beside it.
+    processes: Mapping[str, int] = field(default_factory=dict)
+    empty_url: str | None = None
 
     def load(self, count: int) -> float:
         """Create `count` memories; how many a second became searchable."""
@@ -83,24 +92,6 @@ class Target:
         while json.loads(connection.send(Request.of("GET", "/readyz"))[1])["outbox"]["total"]:
             time.sleep(0.5)
         return rate
-
-
-@contextmanager
-def round_trips(redis_url: str | None) -> Iterator[Callable[[int], float | None]]:
-    """Counts what Redis reads meanwhile; call the result with the number of requests."""
-    if redis_url is None:
-        yield lambda requests: None
-        return
-    client = redis.Redis.from_url(redis_url)
-
-    def reads() -> int:
-        return int(client.info("stats")["total_reads_processed"])
-
-    idle_from, idle_started = reads(), time.perf_counter()
-    time.sleep(1.0)
-    idle = (reads() - idle_from) / (time.perf_counter() - idle_started)
-    before, started = reads(), time.perf_counter()
-    yield lambda requests: max(0.0, reads() - before - idle * (time.perf_counter() - started)) / max(1, requests)
 
 
 def session_body(namespace: str) -> dict[str, Any]:
@@ -149,7 +140,8 @@ def scenarios(target: Target) -> dict[str, Callable[[int], Request]]:
         return Request.of("POST", "/v1/memory/prompt", body)
 
     return {
-        "empty route": lambda number: Request.of("GET", "/healthz"),
+        EMPTY: lambda number: Request.of("GET", "/healthz"),
+        "our empty route": lambda number: Request.of("GET", "/healthz"),
         "PUT session": put,
         "GET session": get,
         "search semantic": search("semantic"),
@@ -195,18 +187,21 @@ def measure(target: Target, concurrencies: list[int], seconds: float) -> list[di
     empty: dict[int, float] = {}
     bottom = floors(target, min(2.0, seconds))
     requests = scenarios(target)
+    if target.empty_url is None:
+        del requests[EMPTY]
+    meter = Meter(target.processes, target.redis_url)
     connection = Connection(target.url)
     for number in range(SESSIONS):
         connection.send(requests["PUT session"](number))
     connection.close()
     for name, make in requests.items():
-        run(target.url, make, concurrency=4, seconds=min(1.0, seconds))  # warm
+        url = target.empty_url if name == EMPTY and target.empty_url else target.url
+        run(url, make, concurrency=4, seconds=min(1.0, seconds))  # warm
         for concurrency in concurrencies:
-            with round_trips(target.redis_url) as trips:
-                found = run(target.url, make, concurrency=concurrency, seconds=seconds)
-                per_request = trips(found.requests)
-            if name == "empty route":
-                empty[concurrency] = found.per_second
+            with meter.measured() as used:
+                found = run(url, make, concurrency=concurrency, seconds=seconds)
+            if name in (EMPTY, "our empty route"):
+                empty.setdefault(concurrency, found.per_second)
             floor = bottom.get(name)
             rows.append(
                 {
@@ -217,29 +212,102 @@ def measure(target: Target, concurrencies: list[int], seconds: float) -> list[di
                     "p95_ms": found.percentile(0.95),
                     "p99_ms": found.percentile(0.99),
                     "failures": found.failures,
-                    "redis_round_trips": per_request,
+                    "cpu_seconds_per_1000": {n: 1000 * spent / found.requests for n, spent in used.cpu.items()},
+                    "redis_round_trips": used.reads / found.requests if target.redis_url else None,
+                    "redis_bytes": used.bytes_moved / found.requests if target.redis_url else None,
                     "share_of_empty_route": found.per_second / empty[concurrency],
+                    "share_of_floor": _share_of_floor(found, empty[concurrency], floor) if concurrency == 1 else None,
                     "p50_over_bare_redis": found.percentile(0.50) / floor.percentile(0.50) if floor else None,
                 }
             )
     return rows
 
 
-def show(rows: list[dict[str, Any]]) -> str:
-    """The figures as a table."""
-    head = ["scenario", "conc", "req/s", "p50 ms", "p95 ms", "p99 ms", "fail", "trips", "/ empty", "p50 / bare Redis"]
-    lines = [head]
+def _share_of_floor(found: Measured, empty_per_second: float, floor: Measured | None) -> float | None:
+    """Requests per second against those of an empty route and the bare Redis commands, one after the other."""
+    if floor is None:
+        return None
+    return found.per_second * (1 / empty_per_second + floor.percentile(0.5) / 1000)
+
+
+def measure_background(target: Target, *, quick: bool = False) -> list[dict[str, Any]]:
+    """Creates until searchable and the pipeline with the rules backend, as ratios to the models' own time."""
+    rows = []
+    for batch, batches in ((1, 3 if quick else 50), (25 if quick else 100, 1 if quick else 5)):
+        background.create_until_searchable(target.url, batch=batch, batches=1)  # warm
+        seconds = background.create_until_searchable(target.url, batch=batch, batches=batches) / batches
+        texts = [f"Note {n}: {background.said(n)}" for n in range(batch)]
+        floor = min(background.encode_seconds(texts) for _ in range(3))
+        rows.append(_work(f"create {batch} until searchable", batch, seconds, floor, "encoding"))
+    sessions, messages = (2, 2) if quick else (32, 10)
+    background.pipeline_rules(target.url, sessions=2, messages=2)  # warm
+    made, seconds = background.pipeline_rules(target.url, sessions=sessions, messages=messages)
+    texts = [background.said(n) for n in range(sessions * messages)]
+    floor = background.spacy_seconds(texts) + background.encode_seconds(texts)
+    rows.append(_work("pipeline, rules", made, seconds, floor, "spaCy + encoding, one core"))
+    return rows
+
+
+def measure_llm(concurrency: int = 16) -> dict[str, Any]:
+    """The pipeline with a model that takes half a second per call: an own stack, one worker for each queue."""
+    with scripted_llm_server() as llm:
+        stack = Stack(**llm.environment(LLM_MAX_CONCURRENCY=str(concurrency)))
+        try:
+            stack.start(per_queue=True)
+            background.pipeline_llm(stack.base_url, llm, sessions=2, at_once=concurrency)  # warm
+            made, span, ideal = background.pipeline_llm(stack.base_url, llm, sessions=32, at_once=concurrency)
+        finally:
+            stack.stop()
+    return _work(f"pipeline, LLM of 0.5 s, {concurrency} at once", made, span, ideal, "ideal overlap of the calls")
+
+
+def _work(name: str, memories: int, seconds: float, floor: float, what: str) -> dict[str, Any]:
+    return {
+        "work": name,
+        "memories": memories,
+        "seconds": seconds,
+        "memories_per_second": memories / seconds,
+        "over_floor": seconds / floor,
+        "floor_over": floor / seconds,
+        "floor": what,
+    }
+
+
+def show_work(rows: list[dict[str, Any]]) -> str:
+    """Creates and pipelines as a table."""
+    lines = [["work", "memories", "seconds", "memories/s", "× its floor", "floor"]]
     for row in rows:
-        trips, over = row["redis_round_trips"], row["p50_over_bare_redis"]
         lines.append(
             [
-                row["scenario"], str(row["concurrency"]), f"{row['requests_per_second']:.0f}", f"{row['p50_ms']:.2f}",
-                f"{row['p95_ms']:.2f}", f"{row['p99_ms']:.2f}", str(row["failures"]),
-                "" if trips is None else f"{trips:.2f}", f"{row['share_of_empty_route']:.2f}",
-                "" if over is None else f"{over:.2f}",
+                row["work"], str(row["memories"]), f"{row['seconds']:.3f}", f"{row['memories_per_second']:.0f}",
+                f"{row['over_floor']:.2f}", row["floor"],
             ]
         )  # fmt: skip
     return table(lines)
+
+
+def show(rows: list[dict[str, Any]]) -> str:
+    """The figures as a table."""
+    lines = [
+        ["scenario", "conc", "req/s", "p50 ms", "p95 ms", "p99 ms", "fail", "CPU s/1000", "trips", "kB", "/ empty",
+         "/ floor", "p50 / Redis"]
+    ]  # fmt: skip
+    for row in rows:
+        cpu = " + ".join(f"{name} {spent:.2f}" for name, spent in row["cpu_seconds_per_1000"].items())
+        lines.append(
+            [
+                row["scenario"], str(row["concurrency"]), f"{row['requests_per_second']:.0f}", f"{row['p50_ms']:.2f}",
+                f"{row['p95_ms']:.2f}", f"{row['p99_ms']:.2f}", str(row["failures"]), cpu,
+                _figure(row["redis_round_trips"]), _figure(row["redis_bytes"], 1 / 1024),
+                f"{row['share_of_empty_route']:.2f}", _figure(row["share_of_floor"]),
+                _figure(row["p50_over_bare_redis"]),
+            ]
+        )  # fmt: skip
+    return table(lines)
+
+
+def _figure(value: float | None, scale: float = 1.0) -> str:
+    return "" if value is None else f"{value * scale:.2f}"
 
 
 def compare(before: Path, after: Path) -> str:
@@ -269,24 +337,38 @@ def main(argv: list[str] | None = None) -> None:
     if options.compare:
         print(compare(*options.compare))
         return
-    own = None if options.base_url else Stack()
-    try:
-        if own is not None:
-            own.start()
-        url = own.base_url if own else options.base_url
-        redis_url = own.environment["REDIS_URL"] if own else options.redis_url
-        target = Target(url, redis_url, unique("bench"))
+    with ExitStack() as cleanup:
+        target = _own(cleanup) if not options.base_url else _given(options.base_url, options.redis_url)
+        idle = Meter(target.processes, None).memory()
         rate = target.load(options.memories)
         print(f"{options.memories:,} memories loaded, {rate:.0f} a second until searchable\n")
         rows = measure(target, [int(n) for n in options.concurrency.split(",")], options.seconds)
-    finally:
-        if own is not None:
-            own.stop()
-    print(show(rows))
+        print(show(rows))
+        work = measure_background(target)
+        after = Meter(target.processes, None).memory()
+    if not options.base_url:
+        work.append(measure_llm())
+    print("\n" + show_work(work) + "\n")
+    print("\n".join(f"{name}: {idle[name]:.0f} MB idle, {after[name]:.0f} MB after all this" for name in idle))
     if options.json:
-        options.json.write_text(json.dumps({"memories_per_second": rate, "rows": rows}, indent=1))
+        figures = {"memories_per_second": rate, "rows": rows, "work": work, "idle_mb": idle, "after_mb": after}
+        options.json.write_text(json.dumps(figures, indent=1))
     failed = sum(row["failures"] for row in rows)
     sys.exit(f"{failed} requests failed" if failed else 0)
+
+
+def _own(cleanup: ExitStack) -> Target:
+    stack = Stack()
+    cleanup.callback(stack.stop)
+    stack.start(per_queue=True)
+    empty_url, empty_pid = cleanup.enter_context(empty_server(stack))
+    processes = {name: process.pid for name, process in stack.processes.items() if name.startswith(("web", "worker"))}
+    every = {"empty": empty_pid, **processes, "redis": stack.redis.pid}
+    return Target(stack.base_url, stack.environment["REDIS_URL"], unique("bench"), every, empty_url)
+
+
+def _given(url: str, redis_url: str | None) -> Target:
+    return Target(url, redis_url, unique("bench"))
 
 
 if __name__ == "__main__":

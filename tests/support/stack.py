@@ -111,13 +111,15 @@ class Stack(Server):
 
     # -- whole -------------------------------------------------------------------------------------------------
 
-    def start(self, *, worker: bool = True) -> Stack:
-        """Start everything and wait until it is ready."""
+    def start(self, *, worker: bool = True, per_queue: bool = False) -> Stack:
+        """Start everything and wait until it is ready; `per_queue`: with one worker for each queue."""
         self.start_redis()
         migrated = self._spawn("migrate", "agent-memory", "migrate")
         assert migrated.wait(START_TIMEOUT_SECONDS) == 0, self.tail("migrate")
         self.start_beat()
-        if worker:
+        if per_queue:
+            self.start_workers_per_queue()
+        elif worker:
             self.start_worker()
         self.start_web()
         if worker:
@@ -161,6 +163,15 @@ class Stack(Server):
             "worker", "celery", "-A", "tasks.celery_app", "worker", "-Q", "llm,ml,store", "-c", "2",
             "-n", f"worker-{self.port}@%h", "-l", "INFO", "--without-gossip", "--without-mingle",
         )  # fmt: skip
+
+    def start_workers_per_queue(self) -> None:
+        """Start one worker for each queue, as docker/compose.yaml has them; does not wait for them."""
+        self.environment["WORKER_METRICS_PORT"] = "0"  # one port cannot be all of theirs
+        for queue, pool in (("ml", ("-c", "2")), ("llm", ("-P", "threads", "-c", "16")), ("store", ("-c", "2"))):
+            self._spawn(
+                f"worker-{queue}", "celery", "-A", "tasks.celery_app", "worker", "-Q", queue, *pool,
+                "-n", f"{queue}-{self.port}@%h", "-l", "INFO", "--without-gossip", "--without-mingle",
+            )  # fmt: skip
 
     def start_beat(self) -> None:
         """Start beat."""
