@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
 from functools import lru_cache
 
-import snowballstemmer
+from app.stemming import stem_word
 
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
-_stemmers = threading.local()
 
 # The search module drops these when it indexes; one of them in a query would cut the union short.
 INDEX_STOP_WORDS = frozenset(
@@ -38,9 +36,7 @@ def words(text: str) -> list[str]:
 @lru_cache(maxsize=50_000)
 def stem(word: str) -> str:
     """The stem of a lower-case word; one that would read as a stop word keeps its ending."""
-    if not hasattr(_stemmers, "english"):
-        _stemmers.english = snowballstemmer.stemmer("english")  # not for two threads at once
-    stemmed: str = _stemmers.english.stemWord(word)
+    stemmed = stem_word(word)
     return word if stemmed in INDEX_STOP_WORDS else stemmed
 
 

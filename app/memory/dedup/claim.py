@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-import snowballstemmer
-
 from app.memory.dedup import lexicon
 from app.memory.dedup.slots import Slot, slots_of
+from app.stemming import stem_word
 
 _TOKEN = re.compile(
     r"[A-Za-zÀ-ɏ]+(?:[-'’+#.][A-Za-zÀ-ɏ0-9]+)*[+#]*|\d+(?:st|nd|rd|th)\b|\d+(?:[.,:/-]\d+)*|[€$£%]|[^\W_]+", re.UNICODE
@@ -86,15 +85,12 @@ class Claim:
     slots: tuple[Slot, ...]
 
 
-_stemmer = snowballstemmer.stemmer("english")
-
-
 @lru_cache(maxsize=16_384)
 def stem(word: str) -> str:
     """The stem of a lower-case word, with synonyms folded into one."""
     known = lexicon.SYNONYMS.get(word)
-    stemmed = str(_stemmer.stemWord(known or word))
-    return str(_stemmer.stemWord(lexicon.SYNONYMS.get(stemmed, stemmed)))
+    stemmed = stem_word(known or word)
+    return stem_word(lexicon.SYNONYMS.get(stemmed, stemmed))
 
 
 @lru_cache(maxsize=4_096)

@@ -13,11 +13,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-import snowballstemmer
-
 from app.memory.extraction.dialogue import ASSISTANT_ROLES, SYSTEM_ROLES, heard, speaker_of
 from app.memory.models import Candidate, ExtractionWindow, Message
 from app.memory.safety import injected_spans, is_injected, unsafe_memory
+from app.stemming import stem_word
 from app.word_sets import word_set
 
 # Share of a memory's words that must occur in what it rests on; less when its quote is literal (paraphrase), more
@@ -28,7 +27,6 @@ SHORT_ANSWER_WORDS = 6
 _RECALL_MARKS = re.compile(
     r"\((?:memory )?id:[^)\n]*\)|^[ \t]{0,9}(?:[-*•]|\d{1,3}[.)])\s|\[[\d:T Z+-]+\]", re.IGNORECASE | re.MULTILINE
 )
-_STEMMER = snowballstemmer.stemmer("english")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _NUMBER = re.compile(r"(?<![\w.,-])\d+(?:[.,]\d+)*(?![\w-])")
 _MONTHS = r"january|february|march|april|may|june|july|august|september|october|november|december"
@@ -220,7 +218,7 @@ def _in_order(ids: Sequence[str], messages: Sequence[Message]) -> tuple[str, ...
 def stems(text: str) -> frozenset[str]:
     """Stems of the content words of a text."""
     words = [w.replace("’", "'").removesuffix("'s") for w in _WORD.findall(text.lower())]
-    return frozenset(_STEMMER.stemWords([_NUMBER_WORDS.get(w, w) for w in words if w not in _STOP_WORDS]))
+    return frozenset(stem_word(_NUMBER_WORDS.get(w, w)) for w in words if w not in _STOP_WORDS)
 
 
 def _names_in(text: str) -> frozenset[str]:
