@@ -15,7 +15,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from app.memory.models import Entity
-from app.providers.spacy_models import DEFAULT_MODEL, spacy_model
+from app.providers.spacy_models import DEFAULT_MODEL, parsed, spacy_model
 from app.word_sets import word_set
 
 if TYPE_CHECKING:
@@ -119,14 +119,12 @@ def clean_name(text: str) -> str:
 class SpacyEntityRecognizer:
     """Finds persons, organisations, places, products and other names (an `EntityRecognizer`)."""
 
-    def __init__(self, model: str = DEFAULT_MODEL, *, batch_size: int = 64) -> None:
+    def __init__(self, model: str = DEFAULT_MODEL) -> None:
         self.model_id = model
-        self._batch_size = batch_size
 
     def recognize(self, texts: Sequence[str]) -> list[list[Entity]]:
         """One list of entities per text, in order of appearance, without duplicates."""
-        nlp = spacy_model(self.model_id)
-        return [self.entities_of(doc) for doc in nlp.pipe(texts, batch_size=self._batch_size)]
+        return [self.entities_of(doc) for doc in parsed(texts, self.model_id)]
 
     def entities_of(self, doc: Doc) -> list[Entity]:
         """The entities of a text that is already parsed."""

