@@ -100,7 +100,9 @@ class Settings(BaseSettings):
     default_mcp_namespace: OptionalStr = Field(None, description="Namespace of MCP calls that name none.")
     default_mcp_user_id: OptionalStr = Field(None, description="User of MCP calls that name none.")
     web_threads: int = Field(16, ge=1, description="Threads of one gunicorn worker.")
-    web_workers: int = Field(1, ge=1, description="gunicorn worker processes.")
+    web_workers: int = Field(
+        2, ge=1, description="gunicorn worker processes: one for each core that requests may use; about 200 MB each."
+    )
     worker_concurrency: int = Field(2, ge=1, description="Child processes of one Celery worker.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL; logs go to stderr.")
     access_log: bool = Field(True, description="One log line per request, with its id, route, status and time.")
