@@ -22,7 +22,8 @@ from app.memory.query_embedding import QueryEmbedder
 from app.memory.query_optimization import QueryOptimizer, search_optimized
 from app.memory.ranking import NO_BOOSTS, Boosts, Ranked, RecencyWeights, ScoreParts, SearchMode, rank
 from app.providers.interfaces import Reranker
-from app.store.records import Hit, RecordRepository
+from app.store.candidates import Candidates
+from app.store.records import RecordRepository
 
 log = structlog.get_logger(__name__)
 
@@ -168,7 +169,7 @@ class MemorySearch:
         ranked = self._rank(hits, text, request)
         read = self._read(ranked, text, request.offset, wanted)
         found = [
-            (row.hit.key, FoundMemory(memory, row.distance, row.score, request.mode, row.parts))
+            (row.key, FoundMemory(memory, row.distance, row.score, request.mode, row.parts))
             for row, memory in read
             if memory is not None
         ]
@@ -177,7 +178,7 @@ class MemorySearch:
         results = self._results(found, max(total, request.offset + len(found)), request, advanced=len(read))
         return results, len(found) < len(read)
 
-    def _rank(self, hits: list[Hit], text: str, request: SearchRequest) -> list[Ranked]:
+    def _rank(self, hits: Candidates, text: str, request: SearchRequest) -> list[Ranked]:
         now = time.time()
         return rank(
             hits,
@@ -214,7 +215,7 @@ class MemorySearch:
         for depth in (edge for edge in BLOCK_EDGES if edge <= MOST_EXPLAINED):
             hits, total, reach = self._candidates(request, text, vector, depth)
             ranked = self._rank(hits, text, replace(request, explain=True))
-            place = next((place for place, row in enumerate(ranked, 1) if row.hit.key == keys[0]), None)
+            place = next((place for place, row in enumerate(ranked, 1) if row.key == keys[0]), None)
             if place is not None:
                 return Why(wanted, place, f"It is number {place} of {max(total, place)}", ranked[place - 1].parts)
             if len(ranked) < reach:
@@ -233,9 +234,9 @@ class MemorySearch:
         count = self._settings.rerank_candidates
         if self._reranker is None or end > count:
             page = ranked[offset:end]
-            return list(zip(page, self._records.read([row.hit.key for row in page]), strict=True))
+            return list(zip(page, self._records.read([row.key for row in page]), strict=True))
         first = ranked[:count]
-        rows = list(zip(first, self._records.read([row.hit.key for row in first]), strict=True))
+        rows = list(zip(first, self._records.read([row.key for row in first]), strict=True))
         try:
             scores = self._reranker.score(text, [memory.text if memory else "" for _row, memory in rows])
         except MemoryPlatformError as error:
@@ -246,15 +247,14 @@ class MemorySearch:
 
     def _candidates(
         self, request: SearchRequest, text: str, vector: npt.NDArray[np.float32] | None, wanted: int
-    ) -> tuple[list[Hit], int, int]:
+    ) -> tuple[Candidates, int, int]:
         """Candidates for at least `wanted` places, the number of matches, and how many candidates were asked for.
 
         A distance threshold is applied here: the index's own range query is approximate and misses near ones. As
         long as all candidates are near enough there may be more of them, so more are read.
         """
         nearest = request.distance_threshold
-        hits: list[Hit] = []
-        total, reach = 0, 0
+        hits, total, reach = Candidates.of(()), 0, 0
         for reach in (edge for edge in BLOCK_EDGES if edge >= wanted):
             hits, total = self._records.candidates(
                 request.condition,
@@ -265,7 +265,7 @@ class MemorySearch:
             )
             if nearest is None:
                 break
-            hits = [hit for hit in hits if hit.distance is not None and hit.distance <= nearest]
+            hits = hits.nearer(nearest)
             if len(hits) < reach:
                 break
         return hits, total, reach

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,36 +15,14 @@ from app.memory.indexing_text import is_turn, keyword_text, names_of, needs_cont
 from app.memory.models import Memory, Scope
 from app.store import codec, index, keys
 from app.store.analysis import digest, stems, words
+from app.store.candidates import CUE_SEPARATOR, Candidates, Hit, from_replies, text_command, vector_command
 from app.store.client import RedisClient, store_errors
-from app.store.query import CURRENT, WORDS_WEIGHT, any_clause, compile_filter, compile_text
+from app.store.query import CURRENT, compile_filter, compile_text
 from app.store.scripts import script
 from app.store.turns import place_of
 
 _PAGE_FIELDS = ("text", "doc", "accessed", "count", "rev")
-_CUE_SEPARATOR = "\x1f"
 _IN_OWN_FIELDS = ("text", "last_accessed", "access_count")
-
-
-class Hit(NamedTuple):
-    """A candidate of a search: enough to rank it, not to show it. Times in Unix seconds.
-
-    `distance` is the cosine distance (0 to 2) if the vector leg found it, `bm25` the raw score if the text leg did;
-    the places are where in its leg it came, from 0. `said` is when a turn was said or a fact's event was (None: a
-    fact without one), `conversation` tells the conversations of turns apart ("" for a fact), `names` are lower-case
-    and separated by commas, `digest` is that of the text. A named tuple: hundreds are made for each search.
-    """
-
-    key: bytes
-    created: float
-    accessed: float
-    distance: float | None = None
-    bm25: float | None = None
-    vector_place: int = 0
-    text_place: int = 0
-    said: float | None = None
-    conversation: str = ""
-    names: str = ""
-    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,38 +201,24 @@ class RecordRepository:
         text: str | None,
         k: int,
         scorer: str = "BM25STD",
-    ) -> tuple[list[Hit], int]:
+    ) -> tuple[Candidates, int]:
         """The best `k` of the vector leg and of the text leg (each if given), and the number of matches.
 
         One round trip. The number counts what matches the filter; without a vector leg, filter and words.
         """
         query = compile_filter(condition)
         clauses = compile_text(text) if text is not None else []
-        commands: list[list[Any]] = [_count_command(query)]
-        if vector is not None:
-            commands.append(_vector_command(query, vector, k))
-        if clauses:
-            commands.append(
-                ["FT.SEARCH", index.MEMORIES, any_clause(query, clauses), "WITHSCORES", "SCORER", scorer,
-                 "VERBATIM",
-                 "RETURN", "2", "accessed", "cues", "LIMIT", "0", str(k), "DIALECT", "2"]
-            )  # fmt: skip
         with self._client.pipeline(transaction=False) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
+            if vector is not None:
+                pipeline.execute_command(*vector_command(query, vector, k))
+                pipeline.execute_command(*_count_command(query))
+            if clauses:
+                pipeline.execute_command(*text_command(query, clauses, k, scorer=scorer))
             replies = pipeline.execute()
-        total = int(replies[0][0])
-        near = index.parse_search(replies[1])[1] if vector is not None else []
-        told = _scored(replies[-1]) if clauses else []
-        said = {key: (place, score, fields) for place, (key, score, fields) in enumerate(told)}
-        hits = []
-        for place, (key, fields) in enumerate(near):
-            text_place, bm25, _fields = said.pop(key, (0, None, None))
-            hits.append(_hit(key, fields, float(fields[b"dist"]), bm25, place, text_place))
-        hits += [_hit(key, fields, None, bm25, 0, place) for key, (place, bm25, fields) in said.items()]
+        told = replies[-1] if clauses else None
         if vector is None:
-            total = int(replies[-1][0]) if clauses else 0
-        return hits, total
+            return from_replies(None, told), int(told[0]) if told else 0
+        return from_replies(replies[0], told), int(replies[1][0])
 
     def hits(self, record_keys: Sequence[bytes]) -> list[Hit | None]:
         """What ranking wants to know of memories by key, None of one that is gone. One round trip."""
@@ -263,7 +227,7 @@ class RecordRepository:
                 pipeline.hmget(key, "cues", "accessed")
             rows = pipeline.execute()
         return [
-            _hit(key, {b"cues": cues, b"accessed": accessed}, None, None, 0, 0) if cues is not None else None
+            _hit(key, cues, accessed) if cues is not None else None
             for key, (cues, accessed) in zip(record_keys, rows, strict=True)
         ]
 
@@ -276,45 +240,17 @@ def _count_command(query: str) -> list[Any]:
     return ["FT.SEARCH", index.MEMORIES, query, "LIMIT", "0", "0", "DIALECT", "2"]
 
 
-def _vector_command(query: str, vector: npt.NDArray[np.float32], k: int) -> list[Any]:
-    blob = vector.astype(np.float32).tobytes()
-    text = f"({query})=>[KNN $k @vec $vector AS dist]"
-    return ["FT.SEARCH", index.MEMORIES, text, "PARAMS", "4", "k", str(k), "vector", blob, "SORTBY", "dist", "ASC",
-            "RETURN", "3", "dist", "accessed", "cues", "LIMIT", "0", str(k), "DIALECT", "2"]  # fmt: skip
-
-
-def _hit(
-    key: bytes, fields: dict[bytes, bytes], distance: float | None, bm25: float | None, near: int, told: int
-) -> Hit:
-    created, said, conversation, names, digest = fields[b"cues"].decode().split(_CUE_SEPARATOR)
+def _hit(key: bytes, cues: bytes, accessed: bytes) -> Hit:
+    created, said, conversation, names, digest = cues.decode().split(CUE_SEPARATOR)
     return Hit(
         key,
         float(created),
-        float(fields[b"accessed"]),
-        distance,
-        bm25,
-        near,
-        told,
-        float(said) if said else None,
-        conversation,
-        names,
-        digest,
+        float(accessed),
+        said=float(said) if said else None,
+        conversation=conversation,
+        names=names,
+        digest=digest,
     )
-
-
-def _scored(reply: list[Any]) -> list[tuple[bytes, float, dict[bytes, bytes]]]:
-    rows = []
-    for position in range(1, len(reply), 3):
-        flat = reply[position + 2]
-        if flat is not None:
-            rows.append(
-                (
-                    reply[position],
-                    float(reply[position + 1]) / WORDS_WEIGHT,
-                    dict(zip(flat[::2], flat[1::2], strict=True)),
-                )
-            )
-    return rows
 
 
 def _with_vector(row: Sequence[Any]) -> tuple[Memory, int, npt.NDArray[np.float32]] | None:
@@ -386,7 +322,7 @@ def _cues(memory: Memory) -> str:
     conversation = keys.conversation(memory.scope, memory.session_id) if turn else ""
     names = ",".join(" ".join(words(name)) for name in names_of(memory))
     created = repr(memory.created_at.timestamp())
-    return _CUE_SEPARATOR.join(
+    return CUE_SEPARATOR.join(
         (created, repr(said.timestamp()) if said else "", conversation, names, digest(memory.text))
     )
 
