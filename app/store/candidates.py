@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.store import index
-from app.store.query import WORDS_WEIGHT, any_clause
+from app.store.query import WORDS_WEIGHT, any_clause, compile_text
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
@@ -109,8 +109,24 @@ def _floats(values: Sequence[float | None]) -> Floats:
     return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def vector_command(query: str, vector: npt.NDArray[np.float32], k: int, *, policy: str | None = None) -> list[Any]:
-    """The `k` nearest memories of what matches a filter, nearest first."""
+def search_commands(
+    query: str,
+    *,
+    vector: npt.NDArray[np.float32] | None,
+    text: str | None,
+    k: int,
+    scorer: str = "BM25STD",
+    policy: str | None = None,
+) -> tuple[list[Any] | None, list[Any] | None]:
+    """The commands of the vector leg and of the text leg; None where a leg is not asked for or has no words."""
+    clauses = compile_text(text) if text is not None else []
+    return (
+        _vector_command(query, vector, k, policy) if vector is not None else None,
+        _text_command(query, clauses, k, scorer) if clauses else None,
+    )
+
+
+def _vector_command(query: str, vector: npt.NDArray[np.float32], k: int, policy: str | None) -> list[Any]:
     blob = vector.astype(np.float32).tobytes()
     attributes = f" HYBRID_POLICY {policy}" if policy else ""
     text = f"({query})=>[KNN $k @vec $vector{attributes} AS dist]"
@@ -118,10 +134,14 @@ def vector_command(query: str, vector: npt.NDArray[np.float32], k: int, *, polic
             "RETURN", "3", "dist", *_RETURNED, "LIMIT", "0", str(k), "DIALECT", "2"]  # fmt: skip
 
 
-def text_command(query: str, clauses: list[str], k: int, *, scorer: str) -> list[Any]:
-    """The `k` memories of what matches a filter that have most of the words."""
+def _text_command(query: str, clauses: list[str], k: int, scorer: str) -> list[Any]:
     return ["FT.SEARCH", index.MEMORIES, any_clause(query, clauses), "WITHSCORES", "SCORER", scorer, "VERBATIM",
             "RETURN", "2", *_RETURNED, "LIMIT", "0", str(k), "DIALECT", "2"]  # fmt: skip
+
+
+def count_command(query: str) -> list[Any]:
+    """How many memories match a filter."""
+    return ["FT.SEARCH", index.MEMORIES, query, "LIMIT", "0", "0", "DIALECT", "2"]
 
 
 def from_replies(vector_reply: list[Any] | None, text_reply: list[Any] | None) -> Candidates:

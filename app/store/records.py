@@ -15,13 +15,14 @@ from app.memory.indexing_text import is_turn, keyword_text, names_of, needs_cont
 from app.memory.models import Memory, Scope
 from app.store import codec, index, keys
 from app.store.analysis import digest, stems, words
-from app.store.candidates import CUE_SEPARATOR, Candidates, Hit, from_replies, text_command, vector_command
+from app.store.candidates import CUE_SEPARATOR, Candidates, Hit, count_command, from_replies, search_commands
 from app.store.client import RedisClient, store_errors
-from app.store.query import CURRENT, compile_filter, compile_text
+from app.store.knn_policy import KnnPolicy
+from app.store.query import CURRENT, compile_filter
 from app.store.scripts import script
 from app.store.turns import place_of
 
-_PAGE_FIELDS = ("text", "doc", "accessed", "count", "rev")
+PAGE_FIELDS = ("text", "doc", "accessed", "count", "rev")
 _IN_OWN_FIELDS = ("text", "last_accessed", "access_count")
 
 
@@ -43,6 +44,7 @@ class RecordRepository:
         self._client = client
         self._touch = script(client, "record_touch")
         self._retag = script(client, "record_retag")
+        self._policy = KnnPolicy(lambda: int(client.execute_command(*count_command("*"))[0]))
 
     # -- access --------------------------------------------------------------------------------------
 
@@ -104,7 +106,7 @@ class RecordRepository:
             return []
         with self._client.pipeline(transaction=False) as pipeline:
             for key in record_keys:
-                pipeline.hmget(key, *_PAGE_FIELDS)
+                pipeline.hmget(key, *PAGE_FIELDS)
             rows: list[list[Any]] = pipeline.execute()
         return rows
 
@@ -122,12 +124,12 @@ class RecordRepository:
             return []
         with self._client.pipeline(transaction=False) as pipeline:
             for key in record_keys:
-                pipeline.hmget(key, *_PAGE_FIELDS, "vec")
+                pipeline.hmget(key, *PAGE_FIELDS, "vec")
             return [_with_vector(row) for row in pipeline.execute()]
 
     def count(self, condition: MemoryFilter) -> int:
         """How many memories match. One round trip."""
-        reply = self._client.execute_command(*_count_command(compile_filter(condition)))
+        reply = self._client.execute_command(*count_command(compile_filter(condition)))
         return int(reply[0])
 
     def list_page(
@@ -138,7 +140,7 @@ class RecordRepository:
             return [], self.count(condition)
         query = compile_filter(condition)
         with self._client.pipeline(transaction=False) as pipeline:
-            pipeline.execute_command(*_count_command(query))
+            pipeline.execute_command(*count_command(query))
             pipeline.execute_command(
                 "FT.AGGREGATE", index.MEMORIES, query, "LOAD", "2", "@__key", "@id",
                 "SORTBY", "4", "@created", "ASC" if oldest_first else "DESC", "@id", "ASC", "MAX", str(offset + limit),
@@ -156,7 +158,7 @@ class RecordRepository:
         )  # fmt: skip
         with self._client.pipeline(transaction=False) as pipeline:
             for key in reply[1:]:
-                pipeline.hmget(key, *_PAGE_FIELDS, "vec", "put")
+                pipeline.hmget(key, *PAGE_FIELDS, "vec", "put")
             rows = pipeline.execute()
         return [
             RecordRow(record_from_row(row[:4]), int(row[4]), np.frombuffer(row[5], np.float32), float(row[6]))
@@ -167,7 +169,7 @@ class RecordRepository:
     def count_written_since(self, condition: MemoryFilter, since: float) -> int:
         """How many memories were written at or after a time (Unix seconds). One round trip."""
         return int(
-            self._client.execute_command(*_count_command(f"{compile_filter(condition)} @put:[{since!r} +inf]"))[0]
+            self._client.execute_command(*count_command(f"{compile_filter(condition)} @put:[{since!r} +inf]"))[0]
         )
 
     def superseded_before(self, condition: MemoryFilter, moment: datetime, *, limit: int = 1_000) -> list[Memory]:
@@ -207,18 +209,16 @@ class RecordRepository:
         One round trip. The number counts what matches the filter; without a vector leg, filter and words.
         """
         query = compile_filter(condition)
-        clauses = compile_text(text) if text is not None else []
+        near, told = search_commands(query, vector=vector, text=text, k=k, scorer=scorer, policy=self._policy.of(query))
+        commands = [command for command in (near and count_command(query), near, told) if command]
         with self._client.pipeline(transaction=False) as pipeline:
-            if vector is not None:
-                pipeline.execute_command(*vector_command(query, vector, k))
-                pipeline.execute_command(*_count_command(query))
-            if clauses:
-                pipeline.execute_command(*text_command(query, clauses, k, scorer=scorer))
+            for command in commands:
+                pipeline.execute_command(*command)
             replies = pipeline.execute()
-        told = replies[-1] if clauses else None
-        if vector is None:
-            return from_replies(None, told), int(told[0]) if told else 0
-        return from_replies(replies[0], told), int(replies[1][0])
+        total = int(replies[0][0]) if replies else 0
+        if near:
+            self._policy.note(query, total)
+        return from_replies(replies[1] if near else None, replies[-1] if told else None), total
 
     def hits(self, record_keys: Sequence[bytes]) -> list[Hit | None]:
         """What ranking wants to know of memories by key, None of one that is gone. One round trip."""
@@ -234,10 +234,6 @@ class RecordRepository:
 
 def _escaped(encoded: str) -> str:
     return encoded.replace("-", "\\-")
-
-
-def _count_command(query: str) -> list[Any]:
-    return ["FT.SEARCH", index.MEMORIES, query, "LIMIT", "0", "0", "DIALECT", "2"]
 
 
 def _hit(key: bytes, cues: bytes, accessed: bytes) -> Hit:
