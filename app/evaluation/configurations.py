@@ -16,7 +16,7 @@ from app.memory.errors import InvalidRequest
 from app.memory.filters import MemoryFilter
 from app.memory.models import Memory
 from app.memory.query_cues import cues_of
-from app.memory.ranking import NO_BOOSTS, Boosts, Ranked, RecencyWeights, SearchMode, rank
+from app.memory.ranking import NO_BOOSTS, Boosts, Ranking, RecencyWeights, SearchMode, rank
 from app.memory.search import BLOCK_EDGES, MemorySearch, SearchRequest
 from app.providers.interfaces import Embedder
 from app.store import keys
@@ -115,12 +115,12 @@ def shadow(
                 found[record_keys[row]] = found.get(record_keys[row], {}) | near
         known = zip(records.hits(list(found)), found.values(), strict=True)
         hits = [hit._replace(**figures) for hit, figures in known if hit is not None]
-        return [ids[row.key] for row in _ranked(configuration, hits, text)][:DEPTH]
+        return [ids[key] for key in _ranked(configuration, hits, text).keys[:DEPTH]]
 
     return retrieve
 
 
-def _ranked(configuration: Configuration, hits: list[Hit], text: str) -> list[Ranked]:
+def _ranked(configuration: Configuration, hits: list[Hit], text: str) -> Ranking:
     now = time.time()
     return rank(
         Candidates.of(hits),

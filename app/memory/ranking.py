@@ -75,6 +75,40 @@ class Ranked(NamedTuple):
     parts: ScoreParts | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Hits in their final order, as columns: a search shows ten of hundreds."""
+
+    keys: list[bytes]
+    distances: Floats
+    scores: Floats
+    finals: Floats
+    parts: list[ScoreParts] | None = None
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def rows(self, start: int = 0, end: int | None = None) -> list[Ranked]:
+        """The hits from one place to before another, counted from 0."""
+        part = slice(start, end)
+        keys = self.keys[part]
+        figures = (column[part].tolist() for column in (self.distances, self.scores, self.finals))
+        parts = self.parts[part] if self.parts is not None else [None] * len(keys)
+        return list(map(Ranked._make, zip(keys, *figures, parts, strict=True)))
+
+    @classmethod
+    def joined(cls, rankings: Sequence[Ranking]) -> Ranking:
+        """One behind the other."""
+        if len(rankings) == 1:
+            return rankings[0]
+        distances, scores, finals = (
+            np.concatenate([getattr(r, name) for r in rankings] or [np.empty(0)])
+            for name in ("distances", "scores", "finals")
+        )
+        parts = [part for r in rankings for part in r.parts or ()]
+        return cls([key for r in rankings for key in r.keys], distances, scores, finals, parts or None)
+
+
 def recency(accessed: float, created: float, now: float, weights: RecencyWeights) -> float:
     """Freshness (last access) and novelty (creation), each halving per half-life; all times in Unix seconds.
 
@@ -195,7 +229,7 @@ def rank(
     boosts: Boosts = NO_BOOSTS,
     block_edges: Sequence[int] = (),
     explain: bool = False,
-) -> list[Ranked]:
+) -> Ranking:
     """Candidates in their final order, best first, ties by distance, then by key.
 
     With `weights`, relevance and recency are mixed over all candidates of a block, not over a page. A block is what
@@ -208,7 +242,7 @@ def rank(
 
     With `explain`, every row has its parts.
     """
-    ordered: list[Ranked] = []
+    ordered: list[Ranking] = []
     scale: _Scale | None = None
     best = 1.0
     left = candidates
@@ -241,14 +275,21 @@ def rank(
             distances = 1.0 - scores
         finals = _finals(block, similarities, weights, now, clamp=not plain)
         order = np.lexsort((np.array(block.keys), _known(block.distance, 2.0), -finals))
-        figures = (distances.tolist(), scores.tolist(), finals.tolist())
-        parts = _parts(block, legs, gains, finals, weights, now) if explain else [None] * len(block)
-        rows = list(map(Ranked._make, zip(block.keys, *figures, parts, strict=True)))
-        ordered += [rows[row] for row in order.tolist()]
+        parts = _parts(block, legs, gains, finals, weights, now) if explain else None
+        rows = order.tolist()
+        ordered.append(
+            Ranking(
+                [block.keys[row] for row in rows],
+                distances[order],
+                scores[order],
+                finals[order],
+                [parts[row] for row in rows] if parts is not None else None,
+            )
+        )
         if inside.all():
             break
         left = left.take(np.flatnonzero(~inside))
-    return ordered
+    return Ranking.joined(ordered)
 
 
 def _block(left: Candidates, mode: SearchMode, edge: int | None) -> tuple[npt.NDArray[np.bool_], Candidates]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -20,7 +19,7 @@ from app.memory.pending import PendingMessages
 from app.memory.query_cues import cues_of
 from app.memory.query_embedding import QueryEmbedder
 from app.memory.query_optimization import QueryOptimizer, search_optimized
-from app.memory.ranking import NO_BOOSTS, Boosts, Ranked, RecencyWeights, ScoreParts, SearchMode, rank
+from app.memory.ranking import NO_BOOSTS, Boosts, Ranked, Ranking, RecencyWeights, ScoreParts, SearchMode, rank
 from app.providers.interfaces import Reranker
 from app.store.candidates import Candidates
 from app.store.records import RecordRepository
@@ -178,7 +177,7 @@ class MemorySearch:
         results = self._results(found, max(total, request.offset + len(found)), request, advanced=len(read))
         return results, len(found) < len(read)
 
-    def _rank(self, hits: Candidates, text: str, request: SearchRequest) -> list[Ranked]:
+    def _rank(self, hits: Candidates, text: str, request: SearchRequest) -> Ranking:
         now = time.time()
         return rank(
             hits,
@@ -215,9 +214,10 @@ class MemorySearch:
         for depth in (edge for edge in BLOCK_EDGES if edge <= MOST_EXPLAINED):
             hits, total, reach = self._candidates(request, text, vector, depth)
             ranked = self._rank(hits, text, replace(request, explain=True))
-            place = next((place for place, row in enumerate(ranked, 1) if row.key == keys[0]), None)
-            if place is not None:
-                return Why(wanted, place, f"It is number {place} of {max(total, place)}", ranked[place - 1].parts)
+            if keys[0] in ranked.keys:
+                place = ranked.keys.index(keys[0]) + 1
+                row = ranked.rows(place - 1, place)[0]
+                return Why(wanted, place, f"It is number {place} of {max(total, place)}", row.parts)
             if len(ranked) < reach:
                 break
         else:
@@ -226,16 +226,16 @@ class MemorySearch:
             return Why(wanted, None, f"Its distance is greater than the limit of {request.distance_threshold}")
         return Why(wanted, None, "It has none of the words of the query")
 
-    def _read(self, ranked: Sequence[Ranked], text: str, offset: int, end: int) -> list[tuple[Ranked, Memory | None]]:
+    def _read(self, ranked: Ranking, text: str, offset: int, end: int) -> list[tuple[Ranked, Memory | None]]:
         """The page's memories; pages that lie within the first candidates come in the reranker's order if there is one.
 
         When the reranker fails, its opinion is missing, not the answer.
         """
         count = self._settings.rerank_candidates
         if self._reranker is None or end > count:
-            page = ranked[offset:end]
+            page = ranked.rows(offset, end)
             return list(zip(page, self._records.read([row.key for row in page]), strict=True))
-        first = ranked[:count]
+        first = ranked.rows(0, count)
         rows = list(zip(first, self._records.read([row.key for row in first]), strict=True))
         try:
             scores = self._reranker.score(text, [memory.text if memory else "" for _row, memory in rows])

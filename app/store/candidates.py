@@ -205,7 +205,7 @@ def _columns(reply: list[Any] | None, score: bytes | None = None) -> _Columns:
     keys, fields = reply[1::width], reply[width::width]
     scores: list[bytes] = [] if score else reply[2::width]
     full = len(_RETURNED) * 2 + (2 if score else 0)
-    if any(row is None or len(row) != full for row in fields):
+    if None in fields or set(map(len, fields)) != {full}:
         kept = [place for place, row in enumerate(fields) if row is not None and len(row) == full]
         keys, fields = [keys[place] for place in kept], [fields[place] for place in kept]
         scores = [scores[place] for place in kept] if scores else []

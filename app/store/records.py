@@ -326,8 +326,9 @@ def _cues(memory: Memory) -> str:
 def record_from_row(row: Sequence[bytes]) -> Memory:
     """A memory from the fields text, doc, accessed, count of its hash."""
     text, doc_json, accessed, count = row[:4]
-    doc = codec.loads(doc_json)
-    doc["text"] = text.decode("utf-8")
-    doc["access_count"] = int(count)
-    doc["last_accessed"] = codec.dumps(codec.from_seconds(accessed)).decode().strip('"')
-    return codec.memory_from_json(doc)
+    return codec.memory_from_json(
+        codec.loads(doc_json),
+        text=text.decode("utf-8"),
+        access_count=int(count),
+        last_accessed=codec.from_seconds(accessed),
+    )

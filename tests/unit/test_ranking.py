@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from app.memory import ranking
 from app.memory.query_cues import cues_of
-from app.memory.ranking import NO_BOOSTS, Boosts, RecencyWeights, rank, recency
+from app.memory.ranking import NO_BOOSTS, Boosts, RecencyWeights, recency
 from app.store.analysis import digest
 from app.store.candidates import Candidates, Hit
 
@@ -17,13 +18,17 @@ T = NOW.timestamp()
 DAY = 86_400.0
 
 
+def rank(hits, mode, **given) -> list[ranking.Ranked]:
+    return ranking.rank(Candidates.of(hits), mode, **given).rows()
+
+
 def hit(name: str, *, created: float = T, accessed: float = T, **more) -> Hit:
     return Hit(name.encode(), created, accessed, **more)
 
 
 def order(hits, mode="hybrid", query="x", **more) -> str:
     given = {"alpha": 0.5, "now": T, "weights": None, "cues": cues_of(query, NOW), "boosts": Boosts(), **more}
-    return "".join(row.key.decode() for row in rank(Candidates.of(hits), mode, **given))
+    return "".join(row.key.decode() for row in rank(hits, mode, **given))
 
 
 def test_recency_vectors_of_the_contract():
@@ -31,13 +36,13 @@ def test_recency_vectors_of_the_contract():
     assert recency(T - 7 * DAY, T - 30 * DAY, T, weights) == pytest.approx(0.5)
     a = hit("a", distance=0.20, accessed=T - 7 * DAY, created=T - 30 * DAY)
     b = hit("b", distance=0.25)
-    rows = rank(Candidates.of([a, b]), "semantic", alpha=0.7, now=T, weights=weights)
+    rows = rank([a, b], "semantic", alpha=0.7, now=T, weights=weights)
     assert [(r.key, round(r.final, 6)) for r in rows] == [(b"b", 0.80), (b"a", 0.74)]
 
 
 def test_hybrid_shares_are_of_each_legs_best_and_the_best_sum_scores_one():
     hits = [hit("a", distance=0.2, bm25=3.0), hit("b", distance=0.6, bm25=6.0)]
-    rows = rank(Candidates.of(hits), "hybrid", alpha=0.5, now=T, weights=None)
+    rows = rank(hits, "hybrid", alpha=0.5, now=T, weights=None)
     assert [r.key for r in rows] == [b"a", b"b"] or [r.key for r in rows] == [b"b", b"a"]
     scores = {r.key: r.score for r in rows}
     # a: 0.5 * 1 + 0.5 * 0.5 = 0.75; b: 0.5 * 0.5 + 0.5 * 1 = 0.75
@@ -53,8 +58,8 @@ def test_alpha_one_is_the_vector_order_and_alpha_zero_the_keyword_order():
 
 def test_what_a_full_leg_did_not_return_counts_as_its_last_and_of_a_leg_with_room_as_nothing():
     hits = [hit("a", distance=0.2, vector_place=0), hit("b", distance=0.4, vector_place=1), hit("c", bm25=5.0)]
-    full = rank(Candidates.of(hits), "hybrid", alpha=0.7, now=T, weights=None, block_edges=(2,))
-    room = rank(Candidates.of(hits), "hybrid", alpha=0.7, now=T, weights=None, block_edges=(3,))
+    full = rank(hits, "hybrid", alpha=0.7, now=T, weights=None, block_edges=(2,))
+    room = rank(hits, "hybrid", alpha=0.7, now=T, weights=None, block_edges=(3,))
     # full: c = 0.7 * 0.6 / 0.8 + 0.3 = 0.825 beats a = 0.7; with room: c = 0.3
     assert full[0].key == b"c"
     assert room[-1].key == b"c"
@@ -86,9 +91,7 @@ def test_who_asks_with_a_memorys_own_text_gets_it_first_with_its_true_distance()
     hits = [hit("a", distance=0.2, bm25=4.0), hit("b", distance=0.4, bm25=3.0, digest=digest("Yes, twice!"))]
     for mode in ("semantic", "keyword", "hybrid"):
         assert order(hits, mode=mode, query="yes twice") == "ba"
-    rows = rank(
-        Candidates.of(hits), "semantic", alpha=0.7, now=T, weights=RecencyWeights(), cues=cues_of("Yes, twice!", NOW)
-    )
+    rows = rank(hits, "semantic", alpha=0.7, now=T, weights=RecencyWeights(), cues=cues_of("Yes, twice!", NOW))
     assert (rows[0].distance, rows[0].score) == (0.4, 0.6)
 
 
@@ -106,8 +109,8 @@ def test_deeper_candidates_come_behind_what_earlier_pages_showed():
         hit(chr(97 + i), distance=0.1 + i / 100, vector_place=i, created=T - (10 - i) * 100 * DAY) for i in range(10)
     ]
     weights = replace(RecencyWeights(), novelty=1.0, freshness=0.0)
-    shallow = rank(Candidates.of(hits[:4]), "semantic", alpha=0.7, now=T, weights=weights, block_edges=(4, 10))
-    deep = rank(Candidates.of(hits), "semantic", alpha=0.7, now=T, weights=weights, block_edges=(4, 10))
+    shallow = rank(hits[:4], "semantic", alpha=0.7, now=T, weights=weights, block_edges=(4, 10))
+    deep = rank(hits, "semantic", alpha=0.7, now=T, weights=weights, block_edges=(4, 10))
     assert deep[:4] == shallow
     assert len(deep) == 10
 
@@ -123,7 +126,7 @@ def test_the_parts_of_a_score_are_told_apart_and_add_up_to_it(mode, weights, ser
     ]
     given = {"alpha": 0.7, "now": T, "weights": weights, "server_side": server_side}
     given |= {"cues": cues_of("anna", NOW), "boosts": Boosts()}
-    plain, explained = rank(Candidates.of(hits), mode, **given), rank(Candidates.of(hits), mode, **given, explain=True)
+    plain, explained = rank(hits, mode, **given), rank(hits, mode, **given, explain=True)
     assert [row._replace(parts=None) for row in explained] == plain
     assert all(row.parts is None for row in plain)
     parts = {row.key.decode(): row.parts for row in explained if row.parts}
