@@ -166,16 +166,16 @@ class MemorySearch:
             return SearchResults((), self._records.count(request.condition), None), False
         hits, total, reach = self._candidates(request, text, vector, wanted)
         ranked = self._rank(hits, text, request)
-        read = self._read(ranked, text, request.offset, wanted)
+        if len(ranked) < reach:
+            total = len(ranked)
+        read, counted = self._read(ranked, text, request, count=total is None)
         found = [
             (row.key, FoundMemory(memory, row.distance, row.score, request.mode, row.parts))
             for row, memory in read
             if memory is not None
         ]
-        if len(ranked) < reach:
-            total = len(ranked)
-        results = self._results(found, max(total, request.offset + len(found)), request, advanced=len(read))
-        return results, len(found) < len(read)
+        total = max(counted if total is None else total, request.offset + len(found))
+        return self._results(found, total, request, advanced=len(read)), len(found) < len(read)
 
     def _rank(self, hits: Candidates, text: str, request: SearchRequest) -> Ranking:
         now = time.time()
@@ -217,6 +217,7 @@ class MemorySearch:
             if keys[0] in ranked.keys:
                 place = ranked.keys.index(keys[0]) + 1
                 row = ranked.rows(place - 1, place)[0]
+                total = self._records.count(request.condition) if total is None else total
                 return Why(wanted, place, f"It is number {place} of {max(total, place)}", row.parts)
             if len(ranked) < reach:
                 break
@@ -226,35 +227,43 @@ class MemorySearch:
             return Why(wanted, None, f"Its distance is greater than the limit of {request.distance_threshold}")
         return Why(wanted, None, "It has none of the words of the query")
 
-    def _read(self, ranked: Ranking, text: str, offset: int, end: int) -> list[tuple[Ranked, Memory | None]]:
-        """The page's memories; pages that lie within the first candidates come in the reranker's order if there is one.
+    def _read(
+        self, ranked: Ranking, text: str, request: SearchRequest, *, count: bool
+    ) -> tuple[list[tuple[Ranked, Memory | None]], int]:
+        """The page's memories, and the number of matches if it is to be counted.
 
-        When the reranker fails, its opinion is missing, not the answer.
+        Pages that lie within the first candidates come in the reranker's order if there is one. When the reranker
+        fails, its opinion is missing, not the answer.
         """
-        count = self._settings.rerank_candidates
-        if self._reranker is None or end > count:
-            page = ranked.rows(offset, end)
-            return list(zip(page, self._records.read([row.key for row in page]), strict=True))
-        first = ranked.rows(0, count)
-        rows = list(zip(first, self._records.read([row.key for row in first]), strict=True))
+        page = slice(request.offset, request.offset + request.limit)
+        first = self._settings.rerank_candidates
+        reranks = self._reranker is not None and page.stop <= first
+        rows = ranked.rows(0, first) if reranks else ranked.rows(page.start, page.stop)
+        memories, total = self._records.page([row.key for row in rows], request.condition if count else None)
+        read = list(zip(rows, memories, strict=True))
+        return (self._reranked(read, text)[page] if reranks else read), total
+
+    def _reranked(self, rows: list[tuple[Ranked, Memory | None]], text: str) -> list[tuple[Ranked, Memory | None]]:
+        assert self._reranker is not None
         try:
             scores = self._reranker.score(text, [memory.text if memory else "" for _row, memory in rows])
         except MemoryPlatformError as error:
             log.warning("not reranked", model=self._reranker.model_id, error=str(error))
-            return rows[offset:end]
+            return rows
         order = sorted(range(len(rows)), key=lambda place: (-scores[place], place))
-        return [rows[place] for place in order[offset:end]]
+        return [rows[place] for place in order]
 
     def _candidates(
         self, request: SearchRequest, text: str, vector: npt.NDArray[np.float32] | None, wanted: int
-    ) -> tuple[Candidates, int, int]:
-        """Candidates for at least `wanted` places, the number of matches, and how many candidates were asked for.
+    ) -> tuple[Candidates, int | None, int]:
+        """Candidates for at least `wanted` places, the number of matches (None: to be counted with the page), and how
+        many candidates were asked for.
 
         A distance threshold is applied here: the index's own range query is approximate and misses near ones. As
         long as all candidates are near enough there may be more of them, so more are read.
         """
         nearest = request.distance_threshold
-        hits, total, reach = Candidates.of(()), 0, 0
+        hits, total, reach = Candidates.of(()), None, 0
         for reach in (edge for edge in BLOCK_EDGES if edge >= wanted):
             hits, total = self._records.candidates(
                 request.condition,

@@ -17,7 +17,7 @@ from app.store import codec, index, keys
 from app.store.analysis import digest, stems, words
 from app.store.candidates import CUE_SEPARATOR, Candidates, Hit, count_command, from_replies, search_commands
 from app.store.client import RedisClient, store_errors
-from app.store.knn_policy import KnnPolicy
+from app.store.large_filters import LargeFilters
 from app.store.query import CURRENT, compile_filter
 from app.store.scripts import script
 from app.store.turns import place_of
@@ -44,7 +44,7 @@ class RecordRepository:
         self._client = client
         self._touch = script(client, "record_touch")
         self._retag = script(client, "record_retag")
-        self._policy = KnnPolicy(lambda: int(client.execute_command(*count_command("*"))[0]))
+        self._large = LargeFilters(lambda: int(client.execute_command(*count_command("*"))[0]))
 
     # -- access --------------------------------------------------------------------------------------
 
@@ -203,22 +203,54 @@ class RecordRepository:
         text: str | None,
         k: int,
         scorer: str = "BM25STD",
-    ) -> tuple[Candidates, int]:
+    ) -> tuple[Candidates, int | None]:
         """The best `k` of the vector leg and of the text leg (each if given), and the number of matches.
 
-        One round trip. The number counts what matches the filter; without a vector leg, filter and words.
+        One round trip. The number counts what matches the filter; without a vector leg, filter and words. None: many
+        match, and the scope has changed since they were counted (see `page`).
         """
-        query = compile_filter(condition)
-        near, told = search_commands(query, vector=vector, text=text, k=k, scorer=scorer, policy=self._policy.of(query))
-        commands = [command for command in (near and count_command(query), near, told) if command]
+        query, stamp = compile_filter(condition), _stamp_command(condition)
+        known = self._large.knows(query)
+        counted = known and stamp is not None and self._large.counted(query)
+        near, told = search_commands(
+            query, vector=vector, text=text, k=k, scorer=scorer, policy=self._large.policy(query)
+        )
+        commands = {
+            "stamp": stamp if near and known else None,
+            "count": count_command(query) if near and not counted else None,
+            "near": near,
+            "told": told,
+        }
+        asked = {name: command for name, command in commands.items() if command}
         with self._client.pipeline(transaction=False) as pipeline:
-            for command in commands:
+            for command in asked.values():
                 pipeline.execute_command(*command)
-            replies = pipeline.execute()
-        total = int(replies[0][0]) if replies else 0
-        if near:
-            self._policy.note(query, total)
-        return from_replies(replies[1] if near else None, replies[-1] if told else None), total
+            replies = dict(zip(asked, pipeline.execute(), strict=True))
+        found = from_replies(replies.get("near"), replies.get("told"))
+        if not near:
+            return found, int(replies["told"][0]) if told else 0
+        if counted:
+            return found, self._large.matches(query, tuple(replies["stamp"]))
+        return found, self._note(query, replies["count"], replies.get("stamp"))
+
+    def page(self, record_keys: Sequence[bytes], count: MemoryFilter | None) -> tuple[list[Memory | None], int]:
+        """Memories as `read` gives them, and how many match a filter (0 without one). One round trip."""
+        if count is None:
+            return self.read(record_keys), 0
+        query, stamp = compile_filter(count), _stamp_command(count)
+        with self._client.pipeline(transaction=False) as pipeline:
+            pipeline.execute_command(*(stamp or ["ECHO", ""]))
+            pipeline.execute_command(*count_command(query))
+            for key in record_keys:
+                pipeline.hmget(key, *PAGE_FIELDS)
+            stamped, counted, *rows = pipeline.execute()
+        total = self._note(query, counted, stamped if stamp else None)
+        return [record_from_row(row) if row[1] is not None else None for row in rows], total
+
+    def _note(self, query: str, counted: list[Any], stamp: list[bytes | None] | None) -> int:
+        total = int(counted[0])
+        self._large.note(query, total, tuple(stamp) if stamp else None)
+        return total
 
     def hits(self, record_keys: Sequence[bytes]) -> list[Hit | None]:
         """What ranking wants to know of memories by key, None of one that is gone. One round trip."""
@@ -234,6 +266,17 @@ class RecordRepository:
 
 def _escaped(encoded: str) -> str:
     return encoded.replace("-", "\\-")
+
+
+def _stamp_command(condition: MemoryFilter) -> list[Any] | None:
+    """What tells whether the matches of a filter may have changed; None where that is not one scope's affair."""
+    if condition.times or condition.as_of is not None:
+        return None
+    owner = [tag.eq for name in ("namespace", "user_id") for tag in condition.tags.get(name, ())]
+    if len(owner) != 2 or not all(owner):
+        return None
+    scope = Scope(*owner)
+    return ["MGET", keys.scope_version(scope), keys.erased(scope)]
 
 
 def _hit(key: bytes, cues: bytes, accessed: bytes) -> Hit:

@@ -29,7 +29,7 @@ from app.memory.search import BLOCK_EDGES
 from app.providers.embeddings import create_embedder
 from app.store import keys
 from app.store.candidates import count_command, search_commands
-from app.store.knn_policy import WALK, WALKED_SHARE
+from app.store.large_filters import WALK, WALKED_SHARE
 from app.store.query import compile_filter
 from app.store.records import PAGE_FIELDS, record_to_hash
 from tests.load.bench import FACTS, THINGS, round_trips, sentence
