@@ -209,7 +209,7 @@ class RecordRepository:
         One round trip. The number counts what matches the filter; without a vector leg, filter and words. None: many
         match, and the scope has changed since they were counted (see `page`).
         """
-        query, stamp = compile_filter(condition), _stamp_command(condition)
+        query, stamp = compile_filter(condition), stamp_command(condition)
         known = self._large.knows(query)
         counted = known and stamp is not None and self._large.counted(query)
         near, told = search_commands(
@@ -237,7 +237,7 @@ class RecordRepository:
         """Memories as `read` gives them, and how many match a filter (0 without one). One round trip."""
         if count is None:
             return self.read(record_keys), 0
-        query, stamp = compile_filter(count), _stamp_command(count)
+        query, stamp = compile_filter(count), stamp_command(count)
         with self._client.pipeline(transaction=False) as pipeline:
             pipeline.execute_command(*(stamp or ["ECHO", ""]))
             pipeline.execute_command(*count_command(query))
@@ -268,7 +268,7 @@ def _escaped(encoded: str) -> str:
     return encoded.replace("-", "\\-")
 
 
-def _stamp_command(condition: MemoryFilter) -> list[Any] | None:
+def stamp_command(condition: MemoryFilter) -> list[Any] | None:
     """What tells whether the matches of a filter may have changed; None where that is not one scope's affair."""
     if condition.times or condition.as_of is not None:
         return None

@@ -120,7 +120,7 @@ def graph(client: redis.Redis, base: Vectors, size: int, *, only_default: bool) 
     yield "|---|---|---|---|---|---|---|---|---|---|"
     shapes = [("FLOAT32", 16, 200)]
     if not only_default:
-        shapes += [("FLOAT16", 16, 200), ("FLOAT32", 16, 100), ("FLOAT32", 32, 200)]
+        shapes += [("FLOAT16", 16, 200), ("FLOAT32", 8, 200), ("FLOAT32", 16, 100), ("FLOAT32", 32, 200)]
     for kind, m, construction in shapes:
         name = f"{kind}-{m}-{construction}"
         before = megabytes(client)

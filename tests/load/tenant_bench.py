@@ -2,10 +2,12 @@
 
     python -m tests.load.tenant_bench --memories 50000 --large 20000        # tenants of 1,000, and one of 20,000
     python -m tests.load.tenant_bench --memories 1000,50000,200000          # one tenant of 1,000, ever more around it
+    python -m tests.load.tenant_bench --memories 100000 --large 100000      # all in one tenant
 
 An own stack with one web worker; the memories are written to Redis with the store's own codec, as a create would. The
 floor is the same Redis commands (candidates, count, page) sent over bare sockets, as many at a time, in the same run.
-Query embeddings are cached. A latency is that of a whole HTTP request, as its client sees it.
+Query embeddings are cached. A latency is that of a whole HTTP request, as its client sees it. The recall is that of the
+nearest ten among the server's candidates, against exact search in the tenant.
 """
 
 from __future__ import annotations
@@ -29,16 +31,18 @@ from app.memory.search import BLOCK_EDGES
 from app.providers.embeddings import create_embedder
 from app.store import keys
 from app.store.candidates import count_command, search_commands
-from app.store.large_filters import WALK, WALKED_SHARE
+from app.store.large_filters import LARGE, WALK, WALKED_SHARE
 from app.store.query import compile_filter
-from app.store.records import PAGE_FIELDS, record_to_hash
+from app.store.records import PAGE_FIELDS, record_to_hash, stamp_command
 from tests.load.bench import FACTS, THINGS, round_trips, sentence
-from tests.load.search_bench import Vectors, perturbed
+from tests.load.search_bench import NEAREST, Vectors, exact, perturbed
 from tests.load.wire import Measured, Prepare, Request, hammer, run
 from tests.support.stack import Stack
 
 TENANT = 1_000
 MODES = ("semantic", "keyword", "hybrid")
+SMALL_ONE, LARGE_ONE = "t0", "large"
+MEASURED = (SMALL_ONE, LARGE_ONE)
 PAGE = 10
 SEEDS = 2_000
 
@@ -62,6 +66,7 @@ class Crowd:
         self._seeds = np.asarray(create_embedder(Settings()).embed([sentence(n * 37) for n in range(SEEDS)]))
         self._tenants = 0
         self.size = 0
+        self.vectors: dict[str, Vectors] = {}
 
     def grow(self, size: int) -> None:
         """Add tenants of 1,000 until there are so many memories."""
@@ -73,6 +78,8 @@ class Crowd:
         """Add one tenant, in pipelines of 500."""
         chosen = self._random.integers(0, SEEDS, count)
         vectors = perturbed(self._seeds[chosen], count, self._random)
+        if tenant in MEASURED:
+            self.vectors[tenant] = vectors
         now = datetime.now(UTC)
         for start in range(0, count, 500):
             with self._client.pipeline(transaction=False) as pipeline:
@@ -137,10 +144,11 @@ def floor(
     return hammer(connected, concurrency=concurrency, seconds=seconds)
 
 
-def commands_of(tenant: str, mode: str, share: float, vectors: Vectors) -> list[list[list[Any]]]:
+def commands_of(tenant: str, mode: str, size: int, every: int, vectors: Vectors) -> list[list[list[Any]]]:
     """What the server sends for the candidates of each question; the leg whose order gives the page is the last."""
     query = compile_filter(scope_of(tenant))
-    policy = WALK if share >= WALKED_SHARE else None
+    policy = WALK if size >= LARGE and size >= WALKED_SHARE * every else None
+    matches = stamp_command(scope_of(tenant)) if size >= LARGE else count_command(query)
     searches = []
     for text, vector in zip(questions(), vectors, strict=True):
         near, told = search_commands(
@@ -150,21 +158,34 @@ def commands_of(tenant: str, mode: str, share: float, vectors: Vectors) -> list[
             k=BLOCK_EDGES[0],
             policy=policy,
         )
-        searches.append([command for command in (near and count_command(query), near, told) if command])
+        searches.append([command for command in (near and matches, near, told) if command])
     return searches
 
 
-def rows(stack: Stack, tenant: str, size: int, every: int, vectors: Vectors, seconds: float) -> Iterator[str]:
+def recall(client: redis.Redis, searches: Sequence[Sequence[Sequence[Any]]], own: Vectors, asked: Vectors) -> float:
+    """Which share of the true nearest ten is among the ten nearest candidates."""
+    shares = []
+    for commands, wanted in zip(searches, exact(own, asked), strict=True):
+        reply = client.execute_command(*commands[-1])
+        found = {int(key.rpartition(b":m")[2]) for key in reply[1::2][:NEAREST]}
+        shares.append(len(found & wanted) / NEAREST)
+    return float(np.mean(shares))
+
+
+def rows(stack: Stack, crowd: Crowd, tenant: str, asked: Vectors, seconds: float) -> Iterator[str]:
     """Rows of the table for one tenant."""
-    url = redis.Redis.from_url(stack.environment["REDIS_URL"]).connection_pool.connection_kwargs
+    client = redis.Redis.from_url(stack.environment["REDIS_URL"], protocol=2)
+    url = client.connection_pool.connection_kwargs
     address = (str(url["host"]), int(url["port"]))
+    own = crowd.vectors[tenant]
     scope = {"namespace": {"eq": tenant}, "user_id": {"eq": "u"}}
     for mode in MODES:
         requests = [
             Request.of("POST", "/v1/long-term-memory/search", {"text": text, "search_mode": mode, **scope})
             for text in questions()
         ]
-        searches = commands_of(tenant, mode, size / every, vectors)
+        searches = commands_of(tenant, mode, len(own), crowd.size, asked)
+        found_share = f"{recall(client, searches, own, asked):.3f}" if mode == "semantic" else ""
         run(stack.base_url, lambda number, of=requests: of[number % len(of)], concurrency=4, seconds=1.0)  # warm
         for concurrency in (1, 8):
             bare = floor(address, searches, concurrency=concurrency, seconds=seconds)
@@ -181,15 +202,15 @@ def rows(stack: Stack, tenant: str, size: int, every: int, vectors: Vectors, sec
             figures = [(m.percentile(0.5), m.percentile(0.99)) for m in (bare, found)]
             (bare50, bare99), (found50, found99) = figures
             yield (
-                f"| {every:,} | {size:,} | {mode} | {concurrency} | {bare50:.2f} | {found50:.2f} "
+                f"| {crowd.size:,} | {len(own):,} | {mode} | {concurrency} | {bare50:.2f} | {found50:.2f} "
                 f"| {found50 / bare50:.2f} | {bare99:.2f} | {found99:.2f} | {found99 / bare99:.2f} "
-                f"| {found.per_second:.0f} | {per_search:.2f} |"
+                f"| {found.per_second:.0f} | {per_search:.2f} | {found_share} |"
             )
 
 
 HEAD = (
     "| memories | of the tenant | mode | concurrency | bare p50 ms | p50 ms | ratio | bare p99 ms | p99 ms | ratio "
-    "| searches/s | round trips |"
+    "| searches/s | round trips | recall@10 |"
 )
 
 
@@ -207,11 +228,11 @@ def main() -> None:
         crowd = Crowd(redis.Redis.from_url(stack.environment["REDIS_URL"], protocol=2))
         print(HEAD, "|---" * (HEAD.count("|") - 1) + "|", sep="\n", flush=True)
         if arguments.large:
-            crowd.add("large", arguments.large)
+            crowd.add(LARGE_ONE, arguments.large)
         for size in sizes:
             crowd.grow(size)
-            for tenant, own in [("t0", min(TENANT, size)), *([("large", arguments.large)] if arguments.large else [])]:
-                for row in rows(stack, tenant, own, size, vectors, arguments.seconds):
+            for tenant in crowd.vectors:
+                for row in rows(stack, crowd, tenant, vectors, arguments.seconds):
                     print(row, flush=True)
     finally:
         stack.stop()
