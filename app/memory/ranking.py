@@ -29,10 +29,10 @@ class Boosts:
     best turns match best, compared with the conversation whose match least.
     """
 
-    speaker: float = 0.2
+    speaker: float = 0.15
     subject: float = 0.05
     time: float = 0.1
-    conversation: float = 0.5
+    conversation: float = 0.25
 
 
 NO_BOOSTS = Boosts(0.0, 0.0, 0.0, 0.0)
@@ -206,8 +206,10 @@ def _boosts(block: Candidates, relevances: Floats, cues: QueryCues, weights: Boo
         for rows, mean in zip(gathered.values(), means, strict=True):
             gains[rows] += weights.conversation * (mean - least) / best
     # Only turns have speakers and conversations: among them it is who gains more that counts, and facts lose nothing.
+    # Few turns among many other hits say little of where the answer is.
     turns = [row for rows in gathered.values() for row in rows]
     gains[turns] -= gains[turns].mean()
+    gains[turns] *= len(turns) / len(block)
     return gains
 
 

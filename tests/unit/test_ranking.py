@@ -82,6 +82,13 @@ def test_a_boost_cannot_lift_what_does_not_fit_over_what_fits_well():
     )
 
 
+def test_few_turns_among_many_other_hits_gain_little():
+    turns = [hit("t", distance=0.5, conversation="1", names="nate"), hit("u", distance=0.6, conversation="1")]
+    assert order([*turns, hit("a", distance=0.45)], query="nate") == "tau"
+    others = [hit(f"{chr(97 + n)}", distance=0.45) for n in range(9)]
+    assert order([*turns, *others], query="nate")[-2:] == "tu"
+
+
 def test_without_recency_a_semantic_search_is_ordered_by_distance_whatever_the_query_names():
     hits = [hit("a", distance=0.2), hit("b", distance=0.3, conversation="1", names="nate")]
     assert order(hits, mode="semantic", query="nate") == "ab"
