@@ -269,6 +269,7 @@ class Container:
     def warm_queries(self) -> None:
         """Load what the first search needs: for a web process, before it takes requests."""
         self.embedder.warm()
+        _ = self.reranker  # a wrong setting should end the start, not the first search
         counting_method()
 
     def warm_pipeline(self) -> None:

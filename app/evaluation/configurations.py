@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +16,12 @@ from app.memory.errors import InvalidRequest
 from app.memory.filters import MemoryFilter
 from app.memory.models import Memory
 from app.memory.query_cues import cues_of
-from app.memory.ranking import NO_BOOSTS, Boosts, Ranked, RecencyWeights, SearchMode, rank
+from app.memory.ranking import NO_BOOSTS, Boosts, Ranking, RecencyWeights, SearchMode, rank
 from app.memory.search import BLOCK_EDGES, MemorySearch, SearchRequest
 from app.providers.interfaces import Embedder
 from app.store import keys
-from app.store.records import Hit, RecordRepository
+from app.store.candidates import Candidates, Hit
+from app.store.records import RecordRepository
 
 MODES: tuple[SearchMode, ...] = ("semantic", "keyword", "hybrid")
 
@@ -101,24 +103,27 @@ def shadow(
 
     def retrieve(text: str) -> list[str]:
         told, _total = records.candidates(condition, vector=None, text=text, k=depth)
-        by_key = {hit.key: hit for hit in told if hit.key in ids}
+        found: dict[bytes, dict[str, Any]] = {
+            key: {"bm25": float(score), "text_place": int(place)}
+            for key, score, place in zip(told.keys, told.bm25, told.text_place, strict=True)
+            if key in ids
+        }
         if configuration.mode != "keyword":
             distances = 1.0 - vectors @ embedder.embed([text])[0]
-            nearest = np.argsort(distances, kind="stable")[:depth]
-            known = records.hits([record_keys[row] for row in nearest])
-            for place, (row, hit) in enumerate(zip(nearest, known, strict=True)):
-                if hit is not None:
-                    place_known = by_key.get(hit.key, hit)
-                    by_key[hit.key] = place_known._replace(distance=float(distances[row]), vector_place=place)
-        return [ids[row.hit.key] for row in _ranked(configuration, list(by_key.values()), text)][:DEPTH]
+            for place, row in enumerate(np.argsort(distances, kind="stable")[:depth].tolist()):
+                near = {"distance": float(distances[row]), "vector_place": place}
+                found[record_keys[row]] = found.get(record_keys[row], {}) | near
+        known = zip(records.hits(list(found)), found.values(), strict=True)
+        hits = [hit._replace(**figures) for hit, figures in known if hit is not None]
+        return [ids[key] for key in _ranked(configuration, hits, text).keys[:DEPTH]]
 
     return retrieve
 
 
-def _ranked(configuration: Configuration, hits: list[Hit], text: str) -> list[Ranked]:
+def _ranked(configuration: Configuration, hits: list[Hit], text: str) -> Ranking:
     now = time.time()
     return rank(
-        hits,
+        Candidates.of(hits),
         configuration.mode,
         alpha=configuration.alpha,
         now=now,

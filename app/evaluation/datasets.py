@@ -48,7 +48,8 @@ class Conversation:
 def load_conversations(path: Path) -> list[Conversation]:
     """Read a LoCoMo file (as published, or reshaped into sessions and questions) or a LongMemEval file.
 
-    Questions that have no evidence, and LoCoMo's adversarial ones, are left out. Raises UnknownFormat.
+    Questions that have no evidence, LoCoMo's adversarial and LongMemEval's abstention ones are left out, as in the
+    evaluations of their authors. Raises UnknownFormat.
     """
     items = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(items, list) or not items or not isinstance(items[0], dict):
@@ -90,18 +91,22 @@ def _locomo(item: Mapping[str, Any], number: int) -> Conversation:
 
 
 def _longmemeval(item: Mapping[str, Any], number: int) -> Conversation:
+    """Turns with evidence are marked in the history; abstention questions (`…_abs`) have no place that answers them.
+
+    A filler session may be in one history twice, so turns are told apart by the session's place as well.
+    """
     turns: list[Turn] = []
     evidence: list[str] = []
-    for session_id, date, messages in zip(
-        item["haystack_session_ids"], item["haystack_dates"], item["haystack_sessions"], strict=True
-    ):
+    sessions = zip(item["haystack_session_ids"], item["haystack_dates"], item["haystack_sessions"], strict=True)
+    for order, (session_id, date, messages) in enumerate(sessions):
+        session = f"{order}:{session_id}"
         for place, message in enumerate(messages):
-            turn_id = f"{session_id}:{place}"
-            turns.append(Turn(turn_id, session_id, f"{message['role']}: {message['content']}", _date(date)))
+            turns.append(Turn(f"{session}:{place}", session, f"{message['role']}: {message['content']}", _date(date)))
             if message.get("has_answer"):
-                evidence.append(turn_id)
-    asked = ((item["question"], item["question_type"], evidence),)
-    return Conversation(str(item.get("question_id", number)), tuple(turns), _questions(asked, turns))
+                evidence.append(turns[-1].id)
+    name = str(item.get("question_id", number))
+    asked = () if name.endswith("_abs") else ((item["question"], item["question_type"], evidence),)
+    return Conversation(name, tuple(turns), _questions(asked, turns))
 
 
 def _said(turn: Mapping[str, Any], caption: str | None) -> str:

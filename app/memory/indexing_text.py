@@ -1,7 +1,8 @@
 """What is indexed of a memory: more than its bare text where that text is one turn of a conversation.
 
 A turn ("Nate: Yes, twice!") says little without who said it, when, and in answer to what, so all three go into its
-vector and its words. A fact stands on its own and is indexed as it is; so is a turn so long that it does.
+vector and its words. A fact stands on its own and is indexed as it is; so is a turn so long that it does, and a piece
+of a transcript, in which several people speak: it is nobody's turn, and brings its context along.
 The answer of a search always shows the bare memory. Figures for each part: docs/retrieval.md.
 """
 
@@ -15,7 +16,10 @@ from app.memory.models import Memory, MemoryType
 
 LONG_TURN_CHARS = 500
 PREVIOUS_CHARS = 300
-_SPEAKER = re.compile(r"\A([^\W_][\w.'\u2019-]*(?: [\w.'\u2019-]+){0,3}): (?=\S)")
+_NAME = r"[^\W_][\w.'\u2019-]*(?: [\w.'\u2019-]+){0,3}"
+_SPEAKER = re.compile(rf"\A({_NAME}): (?=\S)")
+# Who speaks where: at the start of a line, or, with a name of one word, behind the end of a sentence.
+_SPEAKERS = re.compile(rf"^({_NAME}): (?=\S)|(?<=[.!?\u2026)\]\"'\u201d\u2019] )([^\W\d_a-z]\w*): (?=\S)", re.MULTILINE)
 
 
 def speaker_of(memory: Memory) -> str | None:
@@ -40,7 +44,11 @@ def said_at(memory: Memory) -> datetime:
 
 def needs_context(memory: Memory) -> bool:
     """Whether the memory is a turn too short to stand on its own."""
-    return len(memory.text) <= LONG_TURN_CHARS and is_turn(memory)
+    return len(memory.text) <= LONG_TURN_CHARS and is_turn(memory) and not _is_transcript(memory.text)
+
+
+def _is_transcript(text: str) -> bool:
+    return len({line_start or inside for line_start, inside in _SPEAKERS.findall(text)}) > 1
 
 
 def wants_previous(memory: Memory) -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from heapq import nlargest
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from app.memory.query_cues import QueryCues
-from app.store.records import Hit
+from app.store.candidates import Candidates, Floats
 
 SearchMode = Literal["semantic", "keyword", "hybrid"]
 MIN_HALF_LIFE_DAYS = 0.001
@@ -26,10 +29,10 @@ class Boosts:
     best turns match best, compared with the conversation whose match least.
     """
 
-    speaker: float = 0.2
+    speaker: float = 0.15
     subject: float = 0.05
     time: float = 0.1
-    conversation: float = 0.5
+    conversation: float = 0.25
 
 
 NO_BOOSTS = Boosts(0.0, 0.0, 0.0, 0.0)
@@ -65,29 +68,68 @@ class ScoreParts:
 class Ranked(NamedTuple):
     """A hit with its place-giving figures: `distance` and `score` as shown on the wire, `final` as sorted by."""
 
-    hit: Hit
+    key: bytes
     distance: float
     score: float
     final: float
     parts: ScoreParts | None = None
 
 
-def recency(accessed: float, created: float, now: float, weights: RecencyWeights, *, clamp: bool = True) -> float:
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Hits in their final order, as columns: a search shows ten of hundreds."""
+
+    keys: list[bytes]
+    distances: Floats
+    scores: Floats
+    finals: Floats
+    parts: list[ScoreParts] | None = None
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def rows(self, start: int = 0, end: int | None = None) -> list[Ranked]:
+        """The hits from one place to before another, counted from 0."""
+        part = slice(start, end)
+        keys = self.keys[part]
+        figures = (column[part].tolist() for column in (self.distances, self.scores, self.finals))
+        parts = self.parts[part] if self.parts is not None else [None] * len(keys)
+        return list(map(Ranked._make, zip(keys, *figures, parts, strict=True)))
+
+    @classmethod
+    def joined(cls, rankings: Sequence[Ranking]) -> Ranking:
+        """One behind the other."""
+        if len(rankings) == 1:
+            return rankings[0]
+        distances, scores, finals = (
+            np.concatenate([getattr(r, name) for r in rankings] or [np.empty(0)])
+            for name in ("distances", "scores", "finals")
+        )
+        parts = [part for r in rankings for part in r.parts or ()]
+        return cls([key for r in rankings for key in r.keys], distances, scores, finals, parts or None)
+
+
+def recency(accessed: float, created: float, now: float, weights: RecencyWeights) -> float:
     """Freshness (last access) and novelty (creation), each halving per half-life; all times in Unix seconds.
 
-    Source: wire contract 3.7. Ages below zero (clock skew) count as zero; with `clamp` the sum is kept in [0, 1].
+    Source: wire contract 3.7. Ages below zero (clock skew) count as zero; the sum is kept in [0, 1].
     """
-    total = sum(_recency_parts(accessed, created, now, weights))
-    return min(1.0, max(0.0, total)) if clamp else total
+    freshness, novelty = _recency_parts(np.array([accessed]), np.array([created]), now, weights)
+    return float(np.clip(freshness + novelty, 0.0, 1.0)[0])
 
 
-def _recency_parts(accessed: float, created: float, now: float, weights: RecencyWeights) -> tuple[float, float]:
+def _recency_parts(accessed: Floats, created: Floats, now: float, weights: RecencyWeights) -> tuple[Floats, Floats]:
     """Weighted freshness and weighted novelty."""
-    days_access = max(0.0, now - accessed) / SECONDS_PER_DAY
-    days_created = max(0.0, now - created) / SECONDS_PER_DAY
-    freshness: float = 2.0 ** (-days_access / max(weights.half_life_last_access_days, MIN_HALF_LIFE_DAYS))
-    novelty: float = 2.0 ** (-days_created / max(weights.half_life_created_days, MIN_HALF_LIFE_DAYS))
+    freshness = _halving(now - accessed, weights.half_life_last_access_days)
+    novelty = _halving(now - created, weights.half_life_created_days)
     return weights.freshness * freshness, weights.novelty * novelty
+
+
+def _halving(age_seconds: Floats, half_life_days: float) -> Floats:
+    halved: Floats = np.exp2(
+        np.maximum(0.0, age_seconds) / (-SECONDS_PER_DAY * max(half_life_days, MIN_HALF_LIFE_DAYS))
+    )
+    return halved
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,69 +146,81 @@ class _Scale:
     unseen_text: float = 0.0
 
 
-def _scale(hits: Sequence[Hit], places: int | None) -> _Scale:
-    cosines = [1.0 - h.distance for h in hits if h.distance is not None]
-    texts = [h.bm25 for h in hits if h.bm25 is not None]
-    cosine_top, text_top = max(cosines, default=0.0), max(texts, default=0.0)
-    full = places is not None
-    return _Scale(
-        cosine_top=cosine_top if cosine_top > 0 else 1.0,
-        text_top=text_top if text_top > 0 else 1.0,
-        unseen_cosine=max(0.0, min(cosines)) if cosines and full and len(cosines) >= (places or 0) else 0.0,
-        unseen_text=max(0.0, min(texts)) if texts and full and len(texts) >= (places or 0) else 0.0,
-    )
+def _scale(block: Candidates, places: int | None) -> _Scale:
+    cosine_top, unseen_cosine = _extremes(1.0 - block.distance, places)
+    text_top, unseen_text = _extremes(block.bm25, places)
+    return _Scale(cosine_top, text_top, unseen_cosine, unseen_text)
 
 
-def _legs(hit: Hit, mode: SearchMode, alpha: float, scale: _Scale) -> tuple[float, float]:
+def _extremes(scores: Floats, places: int | None) -> tuple[float, float]:
+    """The best score of a leg, and what those that it left out get."""
+    found = scores[~np.isnan(scores)]
+    if not len(found):
+        return 1.0, 0.0
+    top = float(found.max())
+    full = places is not None and len(found) >= places
+    return top if top > 0 else 1.0, max(0.0, float(found.min())) if full else 0.0
+
+
+def _legs(block: Candidates, mode: SearchMode, alpha: float, scale: _Scale) -> tuple[Floats, Floats]:
     """What meaning and words add to a relevance without boosts, together at most 1: shares of each leg's best score.
 
     Both legs have a natural zero (no likeness, no common word), so shares need no minimum of the candidates: measured
     better than min-max, and so did that than rank fusion.
     """
-    text = (hit.bm25 if hit.bm25 is not None else scale.unseen_text) / scale.text_top
+    nothing = np.zeros(len(block))
+    text = _known(block.bm25, scale.unseen_text) / scale.text_top if mode != "semantic" else nothing
     if mode == "keyword":
-        return 0.0, text
-    cosine = (1.0 - hit.distance if hit.distance is not None else scale.unseen_cosine) / scale.cosine_top
-    return (cosine, 0.0) if mode == "semantic" else (alpha * cosine, (1.0 - alpha) * text)
+        return nothing, text
+    cosine = _known(1.0 - block.distance, scale.unseen_cosine) / scale.cosine_top
+    return (cosine, nothing) if mode == "semantic" else (alpha * cosine, (1.0 - alpha) * text)
 
 
-def _boosts(hits: Sequence[Hit], relevances: Sequence[float], cues: QueryCues, weights: Boosts) -> list[float]:
+def _known(scores: Floats, unseen: float) -> Floats:
+    known: Floats = np.where(np.isnan(scores), unseen, scores)
+    return known
+
+
+def _boosts(block: Candidates, relevances: Floats, cues: QueryCues, weights: Boosts) -> Floats:
     """What each hit gains by the query's cues and by its conversation."""
     # Hits share few names: each is compared with the query once.
-    speakers = {h.names for h in hits if h.conversation}
-    subjects = {h.names for h in hits if not h.conversation and h.names}
-    by_speaker = {name: weights.speaker * any(word in cues.words for word in name.split()) for name in speakers}
-    by_subject = {names: weights.subject * any(map(cues.names, names.split(","))) for names in subjects}
-    gains = [by_speaker[h.names] if h.conversation else by_subject[h.names] if h.names else 0.0 for h in hits]
+    by_name = {
+        (names, turn): _named(names, turn, cues, weights)
+        for names, turn in {(n, bool(c)) for n, c in zip(block.names, block.conversations, strict=True) if n}
+    }
+    gains = np.zeros(len(block))
+    if any(by_name.values()):
+        gains += [by_name.get((n, bool(c)), 0.0) for n, c in zip(block.names, block.conversations, strict=True)]
     if cues.has_time:
-        gains = [
-            gain + weights.time if hit.said is not None and cues.covers(hit.said) else gain
-            for hit, gain in zip(hits, gains, strict=True)
-        ]
-    gathered: dict[str, list[float]] = {}
-    for hit, relevance, gain in zip(hits, relevances, gains, strict=True):
-        if hit.conversation:
-            gathered.setdefault(hit.conversation, []).append(relevance + gain)
+        gains += [weights.time * (not math.isnan(said) and cues.covers(said)) for said in block.said.tolist()]
+    gathered: dict[str, list[int]] = {}
+    for row, conversation in enumerate(block.conversations):
+        if conversation:
+            gathered.setdefault(conversation, []).append(row)
     if not gathered:
         return gains
-    means = {
-        name: sum(nlargest(BEST_OF_CONVERSATION, found)) / BEST_OF_CONVERSATION for name, found in gathered.items()
-    }
-    shares = _above_least(means)
-    gains = [gain + weights.conversation * shares.get(h.conversation, 0.0) for h, gain in zip(hits, gains, strict=True)]
+    attraction = relevances + gains
+    means = np.array([np.sort(attraction[rows])[-BEST_OF_CONVERSATION:].sum() for rows in gathered.values()])
+    best, least = means.max(), means.min()
+    if best > 0:
+        for rows, mean in zip(gathered.values(), means, strict=True):
+            gains[rows] += weights.conversation * (mean - least) / best
     # Only turns have speakers and conversations: among them it is who gains more that counts, and facts lose nothing.
-    turns = [gain for hit, gain in zip(hits, gains, strict=True) if hit.conversation]
-    usual = sum(turns) / len(turns)
-    return [gain - usual if hit.conversation else gain for hit, gain in zip(hits, gains, strict=True)]
+    # Few turns among many other hits say little of where the answer is.
+    turns = [row for rows in gathered.values() for row in rows]
+    gains[turns] -= gains[turns].mean()
+    gains[turns] *= len(turns) / len(block)
+    return gains
 
 
-def _above_least(means: Mapping[str, float]) -> dict[str, float]:
-    best, least = max(means.values(), default=0.0), min(means.values(), default=0.0)
-    return {name: (mean - least) / best for name, mean in means.items()} if best > 0 else {}
+def _named(names: str, turn: bool, cues: QueryCues, weights: Boosts) -> float:
+    if turn:
+        return 0.0 if cues.words.isdisjoint(names.split()) else weights.speaker
+    return weights.subject if any(map(cues.names, names.split(","))) else 0.0
 
 
 def rank(
-    hits: Sequence[Hit],
+    candidates: Candidates,
     mode: SearchMode,
     *,
     alpha: float,
@@ -177,7 +231,7 @@ def rank(
     boosts: Boosts = NO_BOOSTS,
     block_edges: Sequence[int] = (),
     explain: bool = False,
-) -> list[Ranked]:
+) -> Ranking:
     """Candidates in their final order, best first, ties by distance, then by key.
 
     With `weights`, relevance and recency are mixed over all candidates of a block, not over a page. A block is what
@@ -190,122 +244,109 @@ def rank(
 
     With `explain`, every row has its parts.
     """
-    ordered: list[Ranked] = []
+    ordered: list[Ranking] = []
     scale: _Scale | None = None
     best = 1.0
-    left = list(hits)
+    left = candidates
     for edge in (*block_edges, None):
-        block = [cut for hit in left if (cut := _within(hit, edge)) is not None and _belongs(cut, mode)]
-        if not block:
+        inside, block = _block(left, mode, edge)
+        if not len(block):
             continue
         first = scale is None
         scale = scale or _scale(block, edge)
-        legs = [_legs(hit, mode, alpha, scale) for hit in block]
-        relevances = [meaning + words for meaning, words in legs]
-        gains = _boosts(block, relevances, cues, boosts) if cues is not None else [0.0] * len(block)
+        legs = _legs(block, mode, alpha, scale)
+        relevances = legs[0] + legs[1]
+        gains = _boosts(block, relevances, cues, boosts) if cues is not None else np.zeros(len(block))
         if mode == "semantic":
-            rows = _semantic(block, gains, scale, cues, weights, server_side, now)
+            distances = block.distance
+            plain = server_side and weights is not None
+            similarities = 1.0 - distances / 2.0 if plain else 1.0 - distances
+            legs = (similarities, legs[1])
+            # Sorted by the likeness itself, not by shares of the best one: a boost is a share of that.
+            gains = gains * scale.cosine_top if weights is not None and not server_side else np.zeros(len(block))
+            similarities = _exact_first(block, similarities + gains, cues)
+            scores = np.maximum(0.0, 1.0 - distances)
         else:
-            raw = [relevance + gain for relevance, gain in zip(relevances, gains, strict=True)]
+            plain = False
+            raw = relevances + gains
             if first:
-                best = max(raw) if max(raw) > 0 else 1.0
-            rows = _scored(block, raw, best, cues, weights, now)
-        if explain:
-            if mode == "semantic":  # these are sorted by the likeness itself, not by shares of the best one
-                plain = server_side and weights is not None
-                legs = [(1.0 - row.distance / (2.0 if plain else 1.0), 0.0) for row in rows]
-                moved = scale.cosine_top if weights is not None and not server_side else 0.0
-                gains = [gain * moved for gain in gains]
-            else:
-                legs = [(meaning / best, words / best) for meaning, words in legs]
-                gains = [gain / best for gain in gains]
-            rows = [_explained(*each, weights, now) for each in zip(rows, legs, gains, strict=True)]
-        rows.sort(key=lambda r: (-r.final, r.hit.distance if r.hit.distance is not None else 2.0, r.hit.key))
-        ordered += rows
-        if len(block) == len(left):
+                best = float(raw.max()) if raw.max() > 0 else 1.0
+            legs, gains = (legs[0] / best, legs[1] / best), gains / best
+            similarities = _exact_first(block, raw / best, cues)
+            scores = np.clip(similarities, 0.0, 1.0)
+            distances = 1.0 - scores
+        finals = _finals(block, similarities, weights, now, clamp=not plain)
+        order = np.lexsort((np.array(block.keys), _known(block.distance, 2.0), -finals))
+        parts = _parts(block, legs, gains, finals, weights, now) if explain else None
+        rows = order.tolist()
+        ordered.append(
+            Ranking(
+                [block.keys[row] for row in rows],
+                distances[order],
+                scores[order],
+                finals[order],
+                [parts[row] for row in rows] if parts is not None else None,
+            )
+        )
+        if inside.all():
             break
-        taken = {hit.key for hit in block}
-        left = [hit for hit in left if hit.key not in taken]
-    return ordered
+        left = left.take(np.flatnonzero(~inside))
+    return Ranking.joined(ordered)
 
 
-def _semantic(
-    hits: Sequence[Hit],
-    gains: Sequence[float],
-    scale: _Scale,
-    cues: QueryCues | None,
-    weights: RecencyWeights | None,
-    server_side: bool,
-    now: float,
-) -> list[Ranked]:
-    """Hits of a semantic search. A boost is a share of the best cosine, as a relevance is."""
-    distances = [hit.distance if hit.distance is not None else 2.0 for hit in hits]
-    plain = server_side and weights is not None
-    similarities = [1.0 - distance / 2.0 if plain else 1.0 - distance for distance in distances]
-    if weights is not None and not server_side:
-        similarities = [s + gain * scale.cosine_top for s, gain in zip(similarities, gains, strict=True)]
-    finals = _finals(hits, _exact_first(hits, similarities, cues), weights, now, clamp=not plain)
-    return [Ranked(h, d, max(0.0, 1.0 - d), final) for h, d, final in zip(hits, distances, finals, strict=True)]
+def _block(left: Candidates, mode: SearchMode, edge: int | None) -> tuple[npt.NDArray[np.bool_], Candidates]:
+    """Which hits a search that reads only `edge` candidates per leg would have, and these as it would have them."""
+    near, told = ~np.isnan(left.distance), ~np.isnan(left.bm25)
+    whole = True
+    if edge is not None:
+        whole = bool(edge > left.vector_place.max(initial=0) and edge > left.text_place.max(initial=0))
+        near, told = near & (left.vector_place < edge), told & (left.text_place < edge)
+    inside = near if mode == "semantic" else told if mode == "keyword" else near | told
+    if whole and inside.all():
+        return inside, left
+    cut = replace(left, distance=np.where(near, left.distance, math.nan), bm25=np.where(told, left.bm25, math.nan))
+    return inside, cut.take(np.flatnonzero(inside))
 
 
-def _scored(
-    hits: Sequence[Hit],
-    raw: Sequence[float],
-    best: float,
-    cues: QueryCues | None,
-    weights: RecencyWeights | None,
-    now: float,
-) -> list[Ranked]:
-    """Hits of a keyword or hybrid search."""
-    similarities = _exact_first(hits, [value / best for value in raw], cues)
-    finals = _finals(hits, similarities, weights, now, clamp=True)
-    scores = [min(1.0, max(0.0, similarity)) for similarity in similarities]
-    return [Ranked(h, 1.0 - score, score, final) for h, score, final in zip(hits, scores, finals, strict=True)]
-
-
-def _exact_first(hits: Sequence[Hit], similarities: list[float], cues: QueryCues | None) -> list[float]:
+def _exact_first(block: Candidates, similarities: Floats, cues: QueryCues | None) -> Floats:
     """Who asks with a memory's own text wants that memory, though a turn's vector is not that of its bare text."""
-    if cues is None or all(hit.digest != cues.digest for hit in hits):
+    if cues is None or cues.digest not in block.digests:
         return similarities
-    top = max(similarities) + TINY
-    return [top if hit.digest == cues.digest else s for hit, s in zip(hits, similarities, strict=True)]
+    lifted: Floats = np.where(
+        [digest == cues.digest for digest in block.digests], similarities.max() + TINY, similarities
+    )
+    return lifted
 
 
 def _finals(
-    hits: Sequence[Hit], similarities: list[float], weights: RecencyWeights | None, now: float, *, clamp: bool
-) -> list[float]:
+    block: Candidates, similarities: Floats, weights: RecencyWeights | None, now: float, *, clamp: bool
+) -> Floats:
     """Relevance mixed with recency (wire contract 3.7); without weights, relevance alone."""
     if weights is None:
         return similarities
-    return [
-        weights.semantic * similarity + weights.recency * recency(hit.accessed, hit.created, now, weights, clamp=clamp)
-        for hit, similarity in zip(hits, similarities, strict=True)
-    ]
+    freshness, novelty = _recency_parts(block.accessed, block.created, now, weights)
+    recent = freshness + novelty
+    return weights.semantic * similarities + weights.recency * (np.clip(recent, 0.0, 1.0) if clamp else recent)
 
 
-def _explained(
-    row: Ranked, legs: tuple[float, float], gain: float, weights: RecencyWeights | None, now: float
-) -> Ranked:
-    """The row with its parts. What they do not add up to came from having the query's own text (or from a clamp)."""
-    hit, share = row.hit, weights.semantic if weights is not None else 1.0
-    freshness, novelty = _recency_parts(hit.accessed, hit.created, now, weights) if weights is not None else (0.0, 0.0)
-    recent = weights.recency if weights is not None else 0.0
-    known = (legs[0] * share, legs[1] * share, gain * share, freshness * recent, novelty * recent)
-    rest = row.final - sum(known)
-    cosine = 1.0 - hit.distance if hit.distance is not None else None
-    return row._replace(parts=ScoreParts(*known, rest if abs(rest) > TINY else 0.0, row.final, cosine, hit.bm25))
-
-
-def _belongs(hit: Hit, mode: SearchMode) -> bool:
-    return mode == "hybrid" or (hit.distance if mode == "semantic" else hit.bm25) is not None
-
-
-def _within(hit: Hit, edge: int | None) -> Hit | None:
-    """The hit as a search that reads only `edge` candidates per leg would have found it, or None."""
-    near = hit.distance is not None and (edge is None or hit.vector_place < edge)
-    said = hit.bm25 is not None and (edge is None or hit.text_place < edge)
-    if near == (hit.distance is not None) and said == (hit.bm25 is not None):
-        return hit
-    if not near and not said:
-        return None
-    return hit._replace(distance=hit.distance if near else None, bm25=hit.bm25 if said else None)
+def _parts(
+    block: Candidates,
+    legs: tuple[Floats, Floats],
+    gains: Floats,
+    finals: Floats,
+    weights: RecencyWeights | None,
+    now: float,
+) -> list[ScoreParts]:
+    """The parts of each score. What they do not add up to came from having the query's own text (or from a clamp)."""
+    share = weights.semantic if weights is not None else 1.0
+    freshness = novelty = np.zeros(len(block))
+    if weights is not None:
+        freshness, novelty = (
+            weights.recency * part for part in _recency_parts(block.accessed, block.created, now, weights)
+        )
+    known = (legs[0] * share, legs[1] * share, gains * share, freshness, novelty)
+    rest = finals - sum(known)
+    rest[np.abs(rest) <= TINY] = 0.0
+    columns = [column.tolist() for column in (*known, rest, finals)]
+    raw = ([None if math.isnan(v) else v for v in column.tolist()] for column in (1.0 - block.distance, block.bm25))
+    return [ScoreParts(*row) for row in zip(*columns, *raw, strict=True)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -20,9 +19,10 @@ from app.memory.pending import PendingMessages
 from app.memory.query_cues import cues_of
 from app.memory.query_embedding import QueryEmbedder
 from app.memory.query_optimization import QueryOptimizer, search_optimized
-from app.memory.ranking import NO_BOOSTS, Boosts, Ranked, RecencyWeights, ScoreParts, SearchMode, rank
+from app.memory.ranking import NO_BOOSTS, Boosts, Ranked, Ranking, RecencyWeights, ScoreParts, SearchMode, rank
 from app.providers.interfaces import Reranker
-from app.store.records import Hit, RecordRepository
+from app.store.candidates import Candidates
+from app.store.records import RecordRepository
 
 log = structlog.get_logger(__name__)
 
@@ -166,18 +166,18 @@ class MemorySearch:
             return SearchResults((), self._records.count(request.condition), None), False
         hits, total, reach = self._candidates(request, text, vector, wanted)
         ranked = self._rank(hits, text, request)
-        read = self._read(ranked, text, request.offset, wanted)
+        if len(ranked) < reach:
+            total = len(ranked)
+        read, counted = self._read(ranked, text, request, count=total is None)
         found = [
-            (row.hit.key, FoundMemory(memory, row.distance, row.score, request.mode, row.parts))
+            (row.key, FoundMemory(memory, row.distance, row.score, request.mode, row.parts))
             for row, memory in read
             if memory is not None
         ]
-        if len(ranked) < reach:
-            total = len(ranked)
-        results = self._results(found, max(total, request.offset + len(found)), request, advanced=len(read))
-        return results, len(found) < len(read)
+        total = max(counted if total is None else total, request.offset + len(found))
+        return self._results(found, total, request, advanced=len(read)), len(found) < len(read)
 
-    def _rank(self, hits: list[Hit], text: str, request: SearchRequest) -> list[Ranked]:
+    def _rank(self, hits: Candidates, text: str, request: SearchRequest) -> Ranking:
         now = time.time()
         return rank(
             hits,
@@ -214,9 +214,11 @@ class MemorySearch:
         for depth in (edge for edge in BLOCK_EDGES if edge <= MOST_EXPLAINED):
             hits, total, reach = self._candidates(request, text, vector, depth)
             ranked = self._rank(hits, text, replace(request, explain=True))
-            place = next((place for place, row in enumerate(ranked, 1) if row.hit.key == keys[0]), None)
-            if place is not None:
-                return Why(wanted, place, f"It is number {place} of {max(total, place)}", ranked[place - 1].parts)
+            if keys[0] in ranked.keys:
+                place = ranked.keys.index(keys[0]) + 1
+                row = ranked.rows(place - 1, place)[0]
+                total = self._records.count(request.condition) if total is None else total
+                return Why(wanted, place, f"It is number {place} of {max(total, place)}", row.parts)
             if len(ranked) < reach:
                 break
         else:
@@ -225,36 +227,43 @@ class MemorySearch:
             return Why(wanted, None, f"Its distance is greater than the limit of {request.distance_threshold}")
         return Why(wanted, None, "It has none of the words of the query")
 
-    def _read(self, ranked: Sequence[Ranked], text: str, offset: int, end: int) -> list[tuple[Ranked, Memory | None]]:
-        """The page's memories; pages that lie within the first candidates come in the reranker's order if there is one.
+    def _read(
+        self, ranked: Ranking, text: str, request: SearchRequest, *, count: bool
+    ) -> tuple[list[tuple[Ranked, Memory | None]], int]:
+        """The page's memories, and the number of matches if it is to be counted.
 
-        When the reranker fails, its opinion is missing, not the answer.
+        Pages that lie within the first candidates come in the reranker's order if there is one. When the reranker
+        fails, its opinion is missing, not the answer.
         """
-        count = self._settings.rerank_candidates
-        if self._reranker is None or end > count:
-            page = ranked[offset:end]
-            return list(zip(page, self._records.read([row.hit.key for row in page]), strict=True))
-        first = ranked[:count]
-        rows = list(zip(first, self._records.read([row.hit.key for row in first]), strict=True))
+        page = slice(request.offset, request.offset + request.limit)
+        first = self._settings.rerank_candidates
+        reranks = self._reranker is not None and page.stop <= first
+        rows = ranked.rows(0, first) if reranks else ranked.rows(page.start, page.stop)
+        memories, total = self._records.page([row.key for row in rows], request.condition if count else None)
+        read = list(zip(rows, memories, strict=True))
+        return (self._reranked(read, text)[page] if reranks else read), total
+
+    def _reranked(self, rows: list[tuple[Ranked, Memory | None]], text: str) -> list[tuple[Ranked, Memory | None]]:
+        assert self._reranker is not None
         try:
             scores = self._reranker.score(text, [memory.text if memory else "" for _row, memory in rows])
         except MemoryPlatformError as error:
             log.warning("not reranked", model=self._reranker.model_id, error=str(error))
-            return rows[offset:end]
+            return rows
         order = sorted(range(len(rows)), key=lambda place: (-scores[place], place))
-        return [rows[place] for place in order[offset:end]]
+        return [rows[place] for place in order]
 
     def _candidates(
         self, request: SearchRequest, text: str, vector: npt.NDArray[np.float32] | None, wanted: int
-    ) -> tuple[list[Hit], int, int]:
-        """Candidates for at least `wanted` places, the number of matches, and how many candidates were asked for.
+    ) -> tuple[Candidates, int | None, int]:
+        """Candidates for at least `wanted` places, the number of matches (None: to be counted with the page), and how
+        many candidates were asked for.
 
         A distance threshold is applied here: the index's own range query is approximate and misses near ones. As
         long as all candidates are near enough there may be more of them, so more are read.
         """
         nearest = request.distance_threshold
-        hits: list[Hit] = []
-        total, reach = 0, 0
+        hits, total, reach = Candidates.of(()), None, 0
         for reach in (edge for edge in BLOCK_EDGES if edge >= wanted):
             hits, total = self._records.candidates(
                 request.condition,
@@ -265,7 +274,7 @@ class MemorySearch:
             )
             if nearest is None:
                 break
-            hits = [hit for hit in hits if hit.distance is not None and hit.distance <= nearest]
+            hits = hits.nearer(nearest)
             if len(hits) < reach:
                 break
         return hits, total, reach

@@ -6,11 +6,14 @@ An off-the-shelf cross-encoder trained on web search may well cost recall on con
 
 from __future__ import annotations
 
+import http.client
 import json
+import math
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from app.config import Settings
@@ -32,7 +35,10 @@ class CrossEncoderReranker:
         torch.set_num_threads(1)
         self.model_id = model
         self._lock = threading.Lock()
-        self._encoder = CrossEncoder(model, device="cpu")
+        try:
+            self._encoder = CrossEncoder(model, device="cpu")
+        except (OSError, ValueError) as error:
+            raise ModelFailure(f"the reranker {model} cannot be loaded: {error}") from error
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """One relevance per text; higher is better."""
@@ -41,7 +47,11 @@ class CrossEncoderReranker:
 
 
 class HttpReranker:
-    """A rerank endpoint as Cohere, Jina, Voyage, vLLM and Text Embeddings Inference speak it."""
+    """A rerank endpoint as Cohere, Jina, Voyage and vLLM speak it, or Text Embeddings Inference.
+
+    They call the texts `documents`, the last one `texts`; some refuse names that they do not know. What the endpoint
+    understands is found out with the first request.
+    """
 
     def __init__(self, *, url: str, model: str, api_key: str | None, timeout_seconds: float) -> None:
         if urlsplit(url).scheme not in ("http", "https"):
@@ -52,22 +62,38 @@ class HttpReranker:
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
         self._timeout = timeout_seconds
+        self._name = "documents"
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """One relevance per text; higher is better."""
-        body = {"model": self.model_id, "query": query, "documents": list(texts), "texts": list(texts)}
-        request = urllib.request.Request(self._url, json.dumps(body).encode(), self._headers)  # noqa: S310
         try:
-            with urllib.request.urlopen(request, timeout=self._timeout) as response:  # noqa: S310
-                answer = json.load(response)
-        except (urllib.error.URLError, TimeoutError, ValueError) as error:
+            answer = self._ask(query, texts)
+        except (OSError, http.client.HTTPException, ValueError) as error:
             raise BackendUnavailable(f"the rerank endpoint failed: {error}") from error
-        rows = answer if isinstance(answer, list) else answer.get("results") or answer.get("data") or ()
+        rows = (answer.get("results") or answer.get("data")) if isinstance(answer, dict) else answer
         try:
-            scores = {int(row["index"]): float(row.get("relevance_score", row.get("score"))) for row in rows}
-            return [scores[place] for place in range(len(texts))]
-        except (KeyError, TypeError, ValueError) as error:
+            scores = {int(row["index"]): float(row.get("relevance_score", row.get("score"))) for row in rows or ()}
+            ordered = [scores[place] for place in range(len(texts))]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelFailure(f"the rerank endpoint answered without a score for each text: {error!r}") from error
+        if not all(map(math.isfinite, ordered)):
+            raise ModelFailure("the rerank endpoint answered with a score that is no number")
+        return ordered
+
+    def _ask(self, query: str, texts: Sequence[str]) -> Any:
+        try:
+            return self._post({"model": self.model_id, "query": query, self._name: list(texts)})
+        except urllib.error.HTTPError as error:
+            if error.code not in (400, 422) or self._name == "texts":
+                raise
+            answer = self._post({"query": query, "texts": list(texts)})
+            self._name = "texts"
+            return answer
+
+    def _post(self, body: dict[str, Any]) -> Any:
+        request = urllib.request.Request(self._url, json.dumps(body).encode(), self._headers)  # noqa: S310
+        with urllib.request.urlopen(request, timeout=self._timeout) as response:  # noqa: S310
+            return json.load(response)
 
 
 def create_reranker(settings: Settings) -> Reranker | None:

@@ -35,7 +35,10 @@ def loads(raw: bytes | str) -> Any:
 
 def to_time(value: str | None) -> datetime | None:
     """A stored time as aware UTC."""
-    return datetime.fromisoformat(value).astimezone(UTC) if value else None
+    if not value:
+        return None
+    moment = datetime.fromisoformat(value)
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
 def _time(value: str | None) -> datetime:
@@ -87,14 +90,15 @@ def memory_to_json(memory: Memory) -> dict[str, Any]:
     return {name: getattr(memory, name) for name in Memory.__slots__}
 
 
-def memory_from_json(stored: dict[str, Any]) -> Memory:
-    """A stored memory."""
+def memory_from_json(stored: dict[str, Any], **known: Any) -> Memory:
+    """A stored memory; `known` are values that were kept apart from it."""
     values = dict(stored)
     values["memory_type"] = MemoryType(values["memory_type"])
     for name in _MEMORY_TIMES:
         values[name] = to_time(values.get(name))
     for name in _MEMORY_TUPLES:
         values[name] = tuple(values.get(name) or ())
+    values |= known
     if values.get("map_position"):
         values["map_position"] = tuple(values["map_position"])
     return Memory(**values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,36 +15,15 @@ from app.memory.indexing_text import is_turn, keyword_text, names_of, needs_cont
 from app.memory.models import Memory, Scope
 from app.store import codec, index, keys
 from app.store.analysis import digest, stems, words
+from app.store.candidates import CUE_SEPARATOR, Candidates, Hit, count_command, from_replies, search_commands
 from app.store.client import RedisClient, store_errors
-from app.store.query import CURRENT, WORDS_WEIGHT, any_clause, compile_filter, compile_text
+from app.store.large_filters import LargeFilters
+from app.store.query import CURRENT, compile_filter
 from app.store.scripts import script
 from app.store.turns import place_of
 
-_PAGE_FIELDS = ("text", "doc", "accessed", "count", "rev")
-_CUE_SEPARATOR = "\x1f"
+PAGE_FIELDS = ("text", "doc", "accessed", "count", "rev")
 _IN_OWN_FIELDS = ("text", "last_accessed", "access_count")
-
-
-class Hit(NamedTuple):
-    """A candidate of a search: enough to rank it, not to show it. Times in Unix seconds.
-
-    `distance` is the cosine distance (0 to 2) if the vector leg found it, `bm25` the raw score if the text leg did;
-    the places are where in its leg it came, from 0. `said` is when a turn was said or a fact's event was (None: a
-    fact without one), `conversation` tells the conversations of turns apart ("" for a fact), `names` are lower-case
-    and separated by commas, `digest` is that of the text. A named tuple: hundreds are made for each search.
-    """
-
-    key: bytes
-    created: float
-    accessed: float
-    distance: float | None = None
-    bm25: float | None = None
-    vector_place: int = 0
-    text_place: int = 0
-    said: float | None = None
-    conversation: str = ""
-    names: str = ""
-    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +44,7 @@ class RecordRepository:
         self._client = client
         self._touch = script(client, "record_touch")
         self._retag = script(client, "record_retag")
+        self._large = LargeFilters(lambda: int(client.execute_command(*count_command("*"))[0]))
 
     # -- access --------------------------------------------------------------------------------------
 
@@ -126,7 +106,7 @@ class RecordRepository:
             return []
         with self._client.pipeline(transaction=False) as pipeline:
             for key in record_keys:
-                pipeline.hmget(key, *_PAGE_FIELDS)
+                pipeline.hmget(key, *PAGE_FIELDS)
             rows: list[list[Any]] = pipeline.execute()
         return rows
 
@@ -144,12 +124,12 @@ class RecordRepository:
             return []
         with self._client.pipeline(transaction=False) as pipeline:
             for key in record_keys:
-                pipeline.hmget(key, *_PAGE_FIELDS, "vec")
+                pipeline.hmget(key, *PAGE_FIELDS, "vec")
             return [_with_vector(row) for row in pipeline.execute()]
 
     def count(self, condition: MemoryFilter) -> int:
         """How many memories match. One round trip."""
-        reply = self._client.execute_command(*_count_command(compile_filter(condition)))
+        reply = self._client.execute_command(*count_command(compile_filter(condition)))
         return int(reply[0])
 
     def list_page(
@@ -160,7 +140,7 @@ class RecordRepository:
             return [], self.count(condition)
         query = compile_filter(condition)
         with self._client.pipeline(transaction=False) as pipeline:
-            pipeline.execute_command(*_count_command(query))
+            pipeline.execute_command(*count_command(query))
             pipeline.execute_command(
                 "FT.AGGREGATE", index.MEMORIES, query, "LOAD", "2", "@__key", "@id",
                 "SORTBY", "4", "@created", "ASC" if oldest_first else "DESC", "@id", "ASC", "MAX", str(offset + limit),
@@ -178,7 +158,7 @@ class RecordRepository:
         )  # fmt: skip
         with self._client.pipeline(transaction=False) as pipeline:
             for key in reply[1:]:
-                pipeline.hmget(key, *_PAGE_FIELDS, "vec", "put")
+                pipeline.hmget(key, *PAGE_FIELDS, "vec", "put")
             rows = pipeline.execute()
         return [
             RecordRow(record_from_row(row[:4]), int(row[4]), np.frombuffer(row[5], np.float32), float(row[6]))
@@ -189,7 +169,7 @@ class RecordRepository:
     def count_written_since(self, condition: MemoryFilter, since: float) -> int:
         """How many memories were written at or after a time (Unix seconds). One round trip."""
         return int(
-            self._client.execute_command(*_count_command(f"{compile_filter(condition)} @put:[{since!r} +inf]"))[0]
+            self._client.execute_command(*count_command(f"{compile_filter(condition)} @put:[{since!r} +inf]"))[0]
         )
 
     def superseded_before(self, condition: MemoryFilter, moment: datetime, *, limit: int = 1_000) -> list[Memory]:
@@ -223,38 +203,54 @@ class RecordRepository:
         text: str | None,
         k: int,
         scorer: str = "BM25STD",
-    ) -> tuple[list[Hit], int]:
+    ) -> tuple[Candidates, int | None]:
         """The best `k` of the vector leg and of the text leg (each if given), and the number of matches.
 
-        One round trip. The number counts what matches the filter; without a vector leg, filter and words.
+        One round trip. The number counts what matches the filter; without a vector leg, filter and words. None: many
+        match, and the scope has changed since they were counted (see `page`).
         """
-        query = compile_filter(condition)
-        clauses = compile_text(text) if text is not None else []
-        commands: list[list[Any]] = [_count_command(query)]
-        if vector is not None:
-            commands.append(_vector_command(query, vector, k))
-        if clauses:
-            commands.append(
-                ["FT.SEARCH", index.MEMORIES, any_clause(query, clauses), "WITHSCORES", "SCORER", scorer,
-                 "VERBATIM",
-                 "RETURN", "2", "accessed", "cues", "LIMIT", "0", str(k), "DIALECT", "2"]
-            )  # fmt: skip
+        query, stamp = compile_filter(condition), stamp_command(condition)
+        known = self._large.knows(query)
+        counted = known and stamp is not None and self._large.counted(query)
+        near, told = search_commands(
+            query, vector=vector, text=text, k=k, scorer=scorer, policy=self._large.policy(query)
+        )
+        commands = {
+            "stamp": stamp if near and known else None,
+            "count": count_command(query) if near and not counted else None,
+            "near": near,
+            "told": told,
+        }
+        asked = {name: command for name, command in commands.items() if command}
         with self._client.pipeline(transaction=False) as pipeline:
-            for command in commands:
+            for command in asked.values():
                 pipeline.execute_command(*command)
-            replies = pipeline.execute()
-        total = int(replies[0][0])
-        near = index.parse_search(replies[1])[1] if vector is not None else []
-        told = _scored(replies[-1]) if clauses else []
-        said = {key: (place, score, fields) for place, (key, score, fields) in enumerate(told)}
-        hits = []
-        for place, (key, fields) in enumerate(near):
-            text_place, bm25, _fields = said.pop(key, (0, None, None))
-            hits.append(_hit(key, fields, float(fields[b"dist"]), bm25, place, text_place))
-        hits += [_hit(key, fields, None, bm25, 0, place) for key, (place, bm25, fields) in said.items()]
-        if vector is None:
-            total = int(replies[-1][0]) if clauses else 0
-        return hits, total
+            replies = dict(zip(asked, pipeline.execute(), strict=True))
+        found = from_replies(replies.get("near"), replies.get("told"))
+        if not near:
+            return found, int(replies["told"][0]) if told else 0
+        if counted:
+            return found, self._large.matches(query, tuple(replies["stamp"]))
+        return found, self._note(query, replies["count"], replies.get("stamp"))
+
+    def page(self, record_keys: Sequence[bytes], count: MemoryFilter | None) -> tuple[list[Memory | None], int]:
+        """Memories as `read` gives them, and how many match a filter (0 without one). One round trip."""
+        if count is None:
+            return self.read(record_keys), 0
+        query, stamp = compile_filter(count), stamp_command(count)
+        with self._client.pipeline(transaction=False) as pipeline:
+            pipeline.execute_command(*(stamp or ["ECHO", ""]))
+            pipeline.execute_command(*count_command(query))
+            for key in record_keys:
+                pipeline.hmget(key, *PAGE_FIELDS)
+            stamped, counted, *rows = pipeline.execute()
+        total = self._note(query, counted, stamped if stamp else None)
+        return [record_from_row(row) if row[1] is not None else None for row in rows], total
+
+    def _note(self, query: str, counted: list[Any], stamp: list[bytes | None] | None) -> int:
+        total = int(counted[0])
+        self._large.note(query, total, tuple(stamp) if stamp else None)
+        return total
 
     def hits(self, record_keys: Sequence[bytes]) -> list[Hit | None]:
         """What ranking wants to know of memories by key, None of one that is gone. One round trip."""
@@ -263,7 +259,7 @@ class RecordRepository:
                 pipeline.hmget(key, "cues", "accessed")
             rows = pipeline.execute()
         return [
-            _hit(key, {b"cues": cues, b"accessed": accessed}, None, None, 0, 0) if cues is not None else None
+            _hit(key, cues, accessed) if cues is not None else None
             for key, (cues, accessed) in zip(record_keys, rows, strict=True)
         ]
 
@@ -272,49 +268,28 @@ def _escaped(encoded: str) -> str:
     return encoded.replace("-", "\\-")
 
 
-def _count_command(query: str) -> list[Any]:
-    return ["FT.SEARCH", index.MEMORIES, query, "LIMIT", "0", "0", "DIALECT", "2"]
+def stamp_command(condition: MemoryFilter) -> list[Any] | None:
+    """What tells whether the matches of a filter may have changed; None where that is not one scope's affair."""
+    if condition.times or condition.as_of is not None:
+        return None
+    owner = [tag.eq for name in ("namespace", "user_id") for tag in condition.tags.get(name, ())]
+    if len(owner) != 2 or not all(owner):
+        return None
+    scope = Scope(*owner)
+    return ["MGET", keys.scope_version(scope), keys.erased(scope)]
 
 
-def _vector_command(query: str, vector: npt.NDArray[np.float32], k: int) -> list[Any]:
-    blob = vector.astype(np.float32).tobytes()
-    text = f"({query})=>[KNN $k @vec $vector AS dist]"
-    return ["FT.SEARCH", index.MEMORIES, text, "PARAMS", "4", "k", str(k), "vector", blob, "SORTBY", "dist", "ASC",
-            "RETURN", "3", "dist", "accessed", "cues", "LIMIT", "0", str(k), "DIALECT", "2"]  # fmt: skip
-
-
-def _hit(
-    key: bytes, fields: dict[bytes, bytes], distance: float | None, bm25: float | None, near: int, told: int
-) -> Hit:
-    created, said, conversation, names, digest = fields[b"cues"].decode().split(_CUE_SEPARATOR)
+def _hit(key: bytes, cues: bytes, accessed: bytes) -> Hit:
+    created, said, conversation, names, digest = cues.decode().split(CUE_SEPARATOR)
     return Hit(
         key,
         float(created),
-        float(fields[b"accessed"]),
-        distance,
-        bm25,
-        near,
-        told,
-        float(said) if said else None,
-        conversation,
-        names,
-        digest,
+        float(accessed),
+        said=float(said) if said else None,
+        conversation=conversation,
+        names=names,
+        digest=digest,
     )
-
-
-def _scored(reply: list[Any]) -> list[tuple[bytes, float, dict[bytes, bytes]]]:
-    rows = []
-    for position in range(1, len(reply), 3):
-        flat = reply[position + 2]
-        if flat is not None:
-            rows.append(
-                (
-                    reply[position],
-                    float(reply[position + 1]) / WORDS_WEIGHT,
-                    dict(zip(flat[::2], flat[1::2], strict=True)),
-                )
-            )
-    return rows
 
 
 def _with_vector(row: Sequence[Any]) -> tuple[Memory, int, npt.NDArray[np.float32]] | None:
@@ -386,7 +361,7 @@ def _cues(memory: Memory) -> str:
     conversation = keys.conversation(memory.scope, memory.session_id) if turn else ""
     names = ",".join(" ".join(words(name)) for name in names_of(memory))
     created = repr(memory.created_at.timestamp())
-    return _CUE_SEPARATOR.join(
+    return CUE_SEPARATOR.join(
         (created, repr(said.timestamp()) if said else "", conversation, names, digest(memory.text))
     )
 
@@ -394,8 +369,9 @@ def _cues(memory: Memory) -> str:
 def record_from_row(row: Sequence[bytes]) -> Memory:
     """A memory from the fields text, doc, accessed, count of its hash."""
     text, doc_json, accessed, count = row[:4]
-    doc = codec.loads(doc_json)
-    doc["text"] = text.decode("utf-8")
-    doc["access_count"] = int(count)
-    doc["last_accessed"] = codec.dumps(codec.from_seconds(accessed)).decode().strip('"')
-    return codec.memory_from_json(doc)
+    return codec.memory_from_json(
+        codec.loads(doc_json),
+        text=text.decode("utf-8"),
+        access_count=int(count),
+        last_accessed=codec.from_seconds(accessed),
+    )

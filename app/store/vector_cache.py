@@ -1,6 +1,12 @@
-"""The shared cache of query vectors: redisvl's EmbeddingsCache keyed by model, with a time to live."""
+"""The shared cache of query vectors: redisvl's EmbeddingsCache keyed by model, with a time to live.
+
+It would keep the text of each query beside its vector. Nobody reads that, and what people ask is their own affair: it
+is given a hash of the text instead.
+"""
 
 from __future__ import annotations
+
+import hashlib
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +28,12 @@ class VectorCache:
 
     def get(self, text: str) -> npt.NDArray[np.float32] | None:
         """The vector, shape (dim,), or None. One round trip."""
-        found = self._cache.get(content=text, model_name=self._model_id)
+        found = self._cache.get(content=_hash(text), model_name=self._model_id)
         return np.asarray(found["embedding"], dtype=np.float32) if found else None
 
     def set(self, text: str, vector: npt.NDArray[np.float32]) -> None:
         """Remember a vector."""
-        self._cache.set(content=text, model_name=self._model_id, embedding=vector.tolist())
+        self._cache.set(content=_hash(text), model_name=self._model_id, embedding=vector.tolist())
 
     def clear(self) -> int:
         """Forget all queries, whoever asked them; how many there were."""
@@ -35,3 +41,7 @@ class VectorCache:
         for start in range(0, len(names), 500):
             self._client.delete(*names[start : start + 500])
         return len(names)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -206,7 +206,7 @@ def test_a_small_tenants_name_does_not_count_as_a_word_and_every_word_of_a_memor
     hits, total = engine.records.candidates(
         MemoryFilter().also("namespace", TagFilter(eq=namespace)), vector=None, text="red apples green pears", k=10
     )
-    scores = {hit.key.rpartition(b":")[2].decode(): hit.bm25 for hit in hits}
+    scores = {key.rpartition(b":")[2].decode(): bm25 for key, bm25 in zip(hits.keys, hits.bm25, strict=True)}
     assert total == 3
     assert scores["m1"] > scores["m0"] > scores["m2"]
     # Two words against one, and nothing else: the tag would add the same large amount to both.

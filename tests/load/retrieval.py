@@ -2,6 +2,7 @@
 
     python -m tests.load.retrieval DATA                 # an own stack; DATA: a LoCoMo file or its reshaped form
     python -m tests.load.retrieval DATA --base-url http://127.0.0.1:8000 --json out.json
+    python -m tests.load.retrieval DATA --together 6    # long memories: six turns of a session in each
 
 One memory per turn, created with the official client, deduplication off; each question is searched in its
 conversation's namespace, 20 hits, adversarial questions and those without evidence left out. A turn is found when the
@@ -17,12 +18,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import math
 import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +35,7 @@ from agent_memory_client import MemoryAPIClient, MemoryClientConfig
 from agent_memory_client.models import ClientMemoryRecord, MemoryTypeEnum
 
 from app.config import Settings
-from app.evaluation.datasets import Conversation, Question, load_conversations
+from app.evaluation.datasets import Conversation, Question, Turn, load_conversations
 from app.evaluation.metrics import KEYS, mean_figures, ranking_figures
 from app.providers.embeddings import create_embedder
 from app.store.analysis import QUESTION_WORDS, stems
@@ -57,6 +60,22 @@ class ModeClient(MemoryAPIClient):
             content = json.dumps({**json.loads(request.content), **self.extra}).encode()
             request.stream = httpx.ByteStream(content)
             request.headers["Content-Length"] = str(len(content))
+
+
+def together(conversation: Conversation, count: int) -> Conversation:
+    """The same conversation with so many turns of a session in one memory, one a line."""
+    turns: list[Turn] = []
+    holder: dict[str, str] = {}
+    for _session, group in itertools.groupby(conversation.turns, key=lambda turn: turn.session):
+        of_session = list(group)
+        for part in (of_session[start : start + count] for start in range(0, len(of_session), count)):
+            turns.append(replace(part[0], text="\n".join(turn.text for turn in part)))
+            holder |= {turn.id: part[0].id for turn in part}
+    questions = (
+        replace(q, evidence=tuple(dict.fromkeys(holder[turn_id] for turn_id in q.evidence)))
+        for q in conversation.questions
+    )
+    return replace(conversation, turns=tuple(turns), questions=tuple(questions))
 
 
 async def fill(client: ModeClient, conversation: Conversation, namespace: str) -> None:
@@ -182,9 +201,10 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--base-url", help="measure this server instead of an own stack")
     parser.add_argument("--enrich", action="store_true", help="own stack: leave topics and entities on (slower)")
+    parser.add_argument("--together", type=int, default=1, help="so many turns in one memory")
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
-    conversations = load_conversations(arguments.data)
+    conversations = [together(found, arguments.together) for found in load_conversations(arguments.data)]
     settings = {"ACCESS_TRACKING_MIN_AGE_SECONDS": str(10**9)}
     if not arguments.enrich:
         settings |= {"ENABLE_NER": "false", "ENABLE_TOPIC_EXTRACTION": "false"}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -83,6 +84,27 @@ class Measured:
 
 def run(base_url: str, make: Callable[[int], Request], *, concurrency: int, seconds: float) -> Measured:
     """Send `make(0)`, `make(1)`, … over `concurrency` connections for a time; every answer must be 200."""
+
+    @contextmanager
+    def connected() -> Iterator[Prepare]:
+        connection = Connection(base_url)
+
+        def prepare(number: int) -> Callable[[], bool]:
+            request = make(number)
+            return lambda: connection.send(request)[0] == 200
+
+        yield prepare
+        connection.close()
+
+    return hammer(connected, concurrency=concurrency, seconds=seconds)
+
+
+# Makes the number-th call ready; that call is what is timed, and it tells whether it went well.
+Prepare = Callable[[int], Callable[[], bool]]
+
+
+def hammer(opened: Callable[[], AbstractContextManager[Prepare]], *, concurrency: int, seconds: float) -> Measured:
+    """Call for a time from `concurrency` threads, each with what `opened` gives it."""
     counter = iter(range(1 << 40))
     lock = threading.Lock()
     latencies: list[list[float]] = [[] for _ in range(concurrency)]
@@ -91,18 +113,17 @@ def run(base_url: str, make: Callable[[int], Request], *, concurrency: int, seco
     deadline = [0.0]
 
     def work(slot: int) -> None:
-        connection = Connection(base_url)
         mine = latencies[slot]
-        ready.wait()
-        while time.perf_counter() < deadline[0]:
-            with lock:
-                number = next(counter)
-            request = make(number)
-            started = time.perf_counter()
-            status, _body = connection.send(request)
-            mine.append((time.perf_counter() - started) * 1000)
-            failures[slot] += status != 200
-        connection.close()
+        with opened() as prepare:
+            ready.wait()
+            while time.perf_counter() < deadline[0]:
+                with lock:
+                    number = next(counter)
+                call = prepare(number)
+                started = time.perf_counter()
+                good = call()
+                mine.append((time.perf_counter() - started) * 1000)
+                failures[slot] += not good
 
     threads = [threading.Thread(target=work, args=(slot,)) for slot in range(concurrency)]
     for thread in threads:

@@ -90,10 +90,19 @@ RESHAPED = [{"id": "c1", "sessions": [{"session": 1, "date": "1:56 pm on 8 May, 
     {"id": "D1:2", "speaker": "Bob", "text": "Look", "image_caption": "a boat"}]}],
     "questions": [{"question": "Who?", "category": "single-hop", "evidence": ["D1:2", "D1:2"]},
                   {"question": "Trick?", "category": "adversarial", "evidence": ["D1:1"]}]}]  # fmt: skip
-LONGMEMEVAL = [{"question_id": "q1", "question_type": "single-session-user", "question": "Who?",
-    "haystack_session_ids": ["s1"], "haystack_dates": ["2023/05/20 (Sat) 02:21"],
-    "haystack_sessions": [[{"role": "user", "content": "Hi!"}, {"role": "user", "content": "Bob", "has_answer": True}]],
-    }]  # fmt: skip
+_TALK = [
+    {"role": "user", "content": "Hi!", "has_answer": False},
+    {"role": "user", "content": "Bob", "has_answer": True},
+]
+_FILLER = [{"role": "user", "content": "Lunch?"}, {"role": "assistant", "content": "Soup."}]
+LONGMEMEVAL = [
+    {"question_id": name, "question_type": "single-session-user", "question": "Who?", "answer": "Bob",
+     "question_date": "2023/06/01 (Thu) 10:00", "answer_session_ids": ["answer_1"],
+     "haystack_session_ids": ["f1", "answer_1", "f1"],
+     "haystack_dates": ["2023/05/19 (Fri) 09:00", "2023/05/20 (Sat) 02:21", "2023/05/21 (Sun) 09:00"],
+     "haystack_sessions": [_FILLER, _TALK, _FILLER]}
+    for name in ("q1", "q2_abs")
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("data", [LOCOMO, RESHAPED], ids=["published", "reshaped"])
@@ -109,13 +118,18 @@ def test_locomo_files_are_read(tmp_path, data):
     assert [(q.text, q.category, q.evidence) for q in conversation.questions] == [("Who?", "single-hop", ("D1:2",))]
 
 
-def test_longmemeval_files_are_read(tmp_path):
+def test_longmemeval_files_are_read_without_their_abstention_questions(tmp_path):
     path = tmp_path / "data.json"
     path.write_text(json.dumps(LONGMEMEVAL))
     (conversation,) = load_conversations(path)
-    assert [(t.id, t.text) for t in conversation.turns] == [("s1:0", "user: Hi!"), ("s1:1", "user: Bob")]
-    assert conversation.turns[0].date == datetime(2023, 5, 20, 2, 21, tzinfo=UTC)
-    assert [(q.category, q.evidence) for q in conversation.questions] == [("single-session-user", ("s1:1",))]
+    texts = [turn.text for turn in conversation.turns]
+    assert texts == ["user: Lunch?", "assistant: Soup.", "user: Hi!", "user: Bob", "user: Lunch?", "assistant: Soup."]
+    assert len({turn.id for turn in conversation.turns}) == 6
+    assert [turn.session for turn in conversation.turns[1::2]] == ["0:f1", "1:answer_1", "2:f1"]
+    assert conversation.turns[2].date == datetime(2023, 5, 20, 2, 21, tzinfo=UTC)
+    assert [(q.category, q.evidence) for q in conversation.questions] == [
+        ("single-session-user", (conversation.turns[3].id,))
+    ]
 
 
 @pytest.mark.parametrize("data", [{}, [], [{"x": 1}], ["x"]])

@@ -53,6 +53,22 @@ def test_a_fact_is_indexed_as_it_is(memory):
     assert keyword_text(memory) == memory.text
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["Ann: How was Oslo?\nNate: Cold.", "user: How was Oslo?\nassistant: Cold.", "Ann: How was Oslo? Nate: Cold."],
+)
+def test_a_piece_of_a_transcript_is_nobodys_turn_and_stands_on_its_own(text):
+    memory = turn(text, previous="Ann: Back again?")
+    assert embedded_texts(memory) == [text]
+    assert keyword_text(memory) == text
+    assert names_of(memory) == ()
+
+
+@pytest.mark.parametrize("text", ["Nate: Yes, at 10: twice!", "Nate: Yes.\nNate: Twice!", "Nate: I said: twice!"])
+def test_a_colon_alone_makes_no_second_speaker(text):
+    assert len(embedded_texts(turn(text, previous="Ann: Have you been to Oslo?"))) == 2
+
+
 def test_a_long_turn_stands_on_its_own():
     memory = turn("Nate: " + "a long story " * 50, previous="Ann: Tell me!")
     assert embedded_texts(memory) == [memory.text]

@@ -7,14 +7,19 @@ from datetime import UTC, datetime
 
 import pytest
 
+from app.memory import ranking
 from app.memory.query_cues import cues_of
-from app.memory.ranking import NO_BOOSTS, Boosts, RecencyWeights, rank, recency
+from app.memory.ranking import NO_BOOSTS, Boosts, RecencyWeights, recency
 from app.store.analysis import digest
-from app.store.records import Hit
+from app.store.candidates import Candidates, Hit
 
 NOW = datetime(2026, 5, 20, tzinfo=UTC)
 T = NOW.timestamp()
 DAY = 86_400.0
+
+
+def rank(hits, mode, **given) -> list[ranking.Ranked]:
+    return ranking.rank(Candidates.of(hits), mode, **given).rows()
 
 
 def hit(name: str, *, created: float = T, accessed: float = T, **more) -> Hit:
@@ -23,7 +28,7 @@ def hit(name: str, *, created: float = T, accessed: float = T, **more) -> Hit:
 
 def order(hits, mode="hybrid", query="x", **more) -> str:
     given = {"alpha": 0.5, "now": T, "weights": None, "cues": cues_of(query, NOW), "boosts": Boosts(), **more}
-    return "".join(row.hit.key.decode() for row in rank(hits, mode, **given))
+    return "".join(row.key.decode() for row in rank(hits, mode, **given))
 
 
 def test_recency_vectors_of_the_contract():
@@ -32,15 +37,14 @@ def test_recency_vectors_of_the_contract():
     a = hit("a", distance=0.20, accessed=T - 7 * DAY, created=T - 30 * DAY)
     b = hit("b", distance=0.25)
     rows = rank([a, b], "semantic", alpha=0.7, now=T, weights=weights)
-    assert [(r.hit.key, round(r.final, 6)) for r in rows] == [(b"b", 0.80), (b"a", 0.74)]
+    assert [(r.key, round(r.final, 6)) for r in rows] == [(b"b", 0.80), (b"a", 0.74)]
 
 
 def test_hybrid_shares_are_of_each_legs_best_and_the_best_sum_scores_one():
-    rows = rank(
-        [hit("a", distance=0.2, bm25=3.0), hit("b", distance=0.6, bm25=6.0)], "hybrid", alpha=0.5, now=T, weights=None
-    )
-    assert [r.hit.key for r in rows] == [b"a", b"b"] or [r.hit.key for r in rows] == [b"b", b"a"]
-    scores = {r.hit.key: r.score for r in rows}
+    hits = [hit("a", distance=0.2, bm25=3.0), hit("b", distance=0.6, bm25=6.0)]
+    rows = rank(hits, "hybrid", alpha=0.5, now=T, weights=None)
+    assert [r.key for r in rows] == [b"a", b"b"] or [r.key for r in rows] == [b"b", b"a"]
+    scores = {r.key: r.score for r in rows}
     # a: 0.5 * 1 + 0.5 * 0.5 = 0.75; b: 0.5 * 0.5 + 0.5 * 1 = 0.75
     assert scores == {b"a": pytest.approx(1.0), b"b": pytest.approx(1.0)}
     assert all(r.distance == pytest.approx(1 - r.score) for r in rows)
@@ -57,8 +61,8 @@ def test_what_a_full_leg_did_not_return_counts_as_its_last_and_of_a_leg_with_roo
     full = rank(hits, "hybrid", alpha=0.7, now=T, weights=None, block_edges=(2,))
     room = rank(hits, "hybrid", alpha=0.7, now=T, weights=None, block_edges=(3,))
     # full: c = 0.7 * 0.6 / 0.8 + 0.3 = 0.825 beats a = 0.7; with room: c = 0.3
-    assert full[0].hit.key == b"c"
-    assert room[-1].hit.key == b"c"
+    assert full[0].key == b"c"
+    assert room[-1].key == b"c"
 
 
 def test_a_named_speaker_a_named_time_and_a_good_conversation_lift_a_hit():
@@ -76,6 +80,13 @@ def test_a_boost_cannot_lift_what_does_not_fit_over_what_fits_well():
     assert (
         order([hit("a", distance=0.2), hit("b", distance=0.95, conversation="1", names="nate")], query="nate") == "ab"
     )
+
+
+def test_few_turns_among_many_other_hits_gain_little():
+    turns = [hit("t", distance=0.5, conversation="1", names="nate"), hit("u", distance=0.6, conversation="1")]
+    assert order([*turns, hit("a", distance=0.45)], query="nate") == "tau"
+    others = [hit(f"{chr(97 + n)}", distance=0.45) for n in range(9)]
+    assert order([*turns, *others], query="nate")[-2:] == "tu"
 
 
 def test_without_recency_a_semantic_search_is_ordered_by_distance_whatever_the_query_names():
@@ -125,7 +136,7 @@ def test_the_parts_of_a_score_are_told_apart_and_add_up_to_it(mode, weights, ser
     plain, explained = rank(hits, mode, **given), rank(hits, mode, **given, explain=True)
     assert [row._replace(parts=None) for row in explained] == plain
     assert all(row.parts is None for row in plain)
-    parts = {row.hit.key.decode(): row.parts for row in explained if row.parts}
+    parts = {row.key.decode(): row.parts for row in explained if row.parts}
     for shown in parts.values():
         added = shown.semantic + shown.keyword + shown.boosts + shown.freshness + shown.novelty + shown.exact_match
         assert added == pytest.approx(shown.final)

@@ -19,11 +19,22 @@ class Endpoint(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        scored = [{"index": i, "relevance_score": len(d)} for i, d in enumerate(body["documents"])][::-1]
-        answers = {"/rerank": {"results": scored}, "/list": [{"index": r["index"], "score": 1.5} for r in scored],
-                   "/short": {"results": scored[1:]}, "/odd": {"message": "no"}}  # fmt: skip
-        answer = answers.get(self.path)
         self.server.seen = (dict(self.headers), body)
+        self.server.asked = getattr(self.server, "asked", 0) + 1
+        known = {"/texts": {"query", "texts", "model"}}.get(self.path, {"query", "documents", "model"})
+        if not body.keys() <= known:  # as strict as the strictest
+            self.send_error(422)
+            return
+        if self.path == "/hangs-up":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{")
+            return
+        texts = body.get("documents") or body["texts"]
+        scored = [{"index": i, "relevance_score": len(d)} for i, d in enumerate(texts)][::-1]
+        listed = [{"index": r["index"], "score": 1.5} for r in scored]
+        answers = {"/rerank": {"results": scored}, "/voyage": {"data": scored}, "/list": listed, "/texts": listed,
+                   "/short": {"results": scored[1:]}, "/odd": {"message": "no"}, "/text": "no", "/rows": ["a", "b"],
+                   "/nan": {"results": [{"index": i, "relevance_score": float("nan")} for i in (0, 1)]}}  # fmt: skip
+        answer = answers.get(self.path)
         content = json.dumps(answer).encode()
         self.send_response(200 if answer is not None else 500)
         self.send_header("Content-Length", str(len(content)))
@@ -37,7 +48,7 @@ class Endpoint(BaseHTTPRequestHandler):
 @pytest.fixture
 def endpoint() -> Iterator[ThreadingHTTPServer]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield server
     server.shutdown()
     server.server_close()
@@ -53,10 +64,19 @@ def test_scores_come_back_in_the_order_of_the_texts(endpoint):
     headers, body = endpoint.seen
     assert headers["Authorization"] == "Bearer secret"
     assert (body["model"], body["query"]) == ("m", "q")
+    assert reranker(endpoint, "/voyage").score("q", ["aa", "b"]) == [2.0, 1.0]
     assert reranker(endpoint, "/list").score("q", ["aa", "b"]) == [1.5, 1.5]
 
 
-@pytest.mark.parametrize("path", ["/short", "/odd"])
+def test_an_endpoint_that_calls_the_documents_texts_is_understood_and_asked_rightly_from_then_on(endpoint):
+    found = reranker(endpoint, "/texts")
+    assert found.score("q", ["aa", "b"]) == [1.5, 1.5]
+    assert endpoint.asked == 2
+    assert found.score("q", ["aa", "b"]) == [1.5, 1.5]
+    assert endpoint.asked == 3
+
+
+@pytest.mark.parametrize("path", ["/short", "/odd", "/text", "/rows", "/nan"])
 def test_an_answer_without_all_scores_is_a_failure_of_the_model(endpoint, path):
     with pytest.raises(ModelFailure):
         reranker(endpoint, path).score("q", ["aa", "b"])
@@ -65,6 +85,8 @@ def test_an_answer_without_all_scores_is_a_failure_of_the_model(endpoint, path):
 def test_an_endpoint_that_fails_or_is_away_is_a_backend_that_is_not_available(endpoint):
     with pytest.raises(BackendUnavailable):
         reranker(endpoint, "/nothing").score("q", ["aa"])
+    with pytest.raises(BackendUnavailable):
+        reranker(endpoint, "/hangs-up").score("q", ["aa"])
     with pytest.raises(BackendUnavailable):
         HttpReranker(url="http://127.0.0.1:9/x", model="m", api_key=None, timeout_seconds=1).score("q", ["aa"])
 
