@@ -19,6 +19,7 @@ from app.store.client import RedisClient, store_errors
 from app.store.query import CURRENT, WORDS_WEIGHT, any_clause, compile_filter, compile_text
 from app.store.scripts import script
 from app.store.turns import place_of
+from app.store.vectors import DEFAULT, VectorSpace
 
 _PAGE_FIELDS = ("text", "doc", "accessed", "count", "rev")
 _CUE_SEPARATOR = "\x1f"
@@ -49,7 +50,10 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RecordRow:
-    """A stored memory with its revision, its vector (shape (dim,)) and when it was written (Unix seconds)."""
+    """A stored memory with its revision, its vector (shape (dim,)) and when it was written (Unix seconds).
+
+    A vector has the shape (0,) where a memory has none in the space that is searched; see `app.store.vectors`.
+    """
 
     memory: Memory
     revision: int
@@ -61,8 +65,9 @@ class RecordRow:
 class RecordRepository:
     """Reads and writes memories; each call is one or two round trips, as its docstring says."""
 
-    def __init__(self, client: RedisClient) -> None:
+    def __init__(self, client: RedisClient, space: VectorSpace = DEFAULT) -> None:
         self._client = client
+        self._space = space
         self._touch = script(client, "record_touch")
         self._retag = script(client, "record_retag")
 
@@ -144,8 +149,13 @@ class RecordRepository:
             return []
         with self._client.pipeline(transaction=False) as pipeline:
             for key in record_keys:
-                pipeline.hmget(key, *_PAGE_FIELDS, "vec")
-            return [_with_vector(row) for row in pipeline.execute()]
+                pipeline.hmget(key, *_PAGE_FIELDS, self._space.field)
+            return [self._with_vector(row) for row in pipeline.execute()]
+
+    def _with_vector(self, row: Sequence[Any]) -> tuple[Memory, int, npt.NDArray[np.float32]] | None:
+        if row[1] is None:
+            return None
+        return record_from_row(row[:-1]), int(row[-2]), self._space.from_bytes(row[-1])
 
     def count(self, condition: MemoryFilter) -> int:
         """How many memories match. One round trip."""
@@ -178,10 +188,10 @@ class RecordRepository:
         )  # fmt: skip
         with self._client.pipeline(transaction=False) as pipeline:
             for key in reply[1:]:
-                pipeline.hmget(key, *_PAGE_FIELDS, "vec", "put")
+                pipeline.hmget(key, *_PAGE_FIELDS, self._space.field, "put")
             rows = pipeline.execute()
         return [
-            RecordRow(record_from_row(row[:4]), int(row[4]), np.frombuffer(row[5], np.float32), float(row[6]))
+            RecordRow(record_from_row(row[:4]), int(row[4]), self._space.from_bytes(row[5]), float(row[6]))
             for row in rows
             if row[1] is not None
         ]
@@ -232,7 +242,7 @@ class RecordRepository:
         clauses = compile_text(text) if text is not None else []
         commands: list[list[Any]] = [_count_command(query)]
         if vector is not None:
-            commands.append(_vector_command(query, vector, k))
+            commands.append(_vector_command(query, vector, k, self._space))
         if clauses:
             commands.append(
                 ["FT.SEARCH", index.MEMORIES, any_clause(query, clauses), "WITHSCORES", "SCORER", scorer,
@@ -276,9 +286,9 @@ def _count_command(query: str) -> list[Any]:
     return ["FT.SEARCH", index.MEMORIES, query, "LIMIT", "0", "0", "DIALECT", "2"]
 
 
-def _vector_command(query: str, vector: npt.NDArray[np.float32], k: int) -> list[Any]:
-    blob = vector.astype(np.float32).tobytes()
-    text = f"({query})=>[KNN $k @vec $vector AS dist]"
+def _vector_command(query: str, vector: npt.NDArray[np.float32], k: int, space: VectorSpace) -> list[Any]:
+    blob = space.to_bytes(vector)
+    text = f"({query})=>[KNN $k @{space.field} $vector AS dist]"
     return ["FT.SEARCH", index.MEMORIES, text, "PARAMS", "4", "k", str(k), "vector", blob, "SORTBY", "dist", "ASC",
             "RETURN", "3", "dist", "accessed", "cues", "LIMIT", "0", str(k), "DIALECT", "2"]  # fmt: skip
 
@@ -317,12 +327,6 @@ def _scored(reply: list[Any]) -> list[tuple[bytes, float, dict[bytes, bytes]]]:
     return rows
 
 
-def _with_vector(row: Sequence[Any]) -> tuple[Memory, int, npt.NDArray[np.float32]] | None:
-    if row[1] is None:
-        return None
-    return record_from_row(row[:-1]), int(row[-2]), np.frombuffer(row[-1], np.float32)
-
-
 def _doc(memory: Memory) -> bytes:
     doc = codec.memory_to_json(memory)
     for name in _IN_OWN_FIELDS:
@@ -339,10 +343,8 @@ def _topic_tags(memory: Memory) -> dict[str, str]:
     return {name: value for name, value in tags.items() if value}
 
 
-def record_to_hash(
-    memory: Memory, vector: npt.NDArray[np.float32] | None, *, slots: Sequence[str] = (), valid_from: datetime
-) -> dict[str, Any]:
-    """The fields of a memory's hash; without a vector the stored one stays. `slots` are hashes of its attributes."""
+def record_to_hash(memory: Memory, *, slots: Sequence[str] = (), valid_from: datetime) -> dict[str, Any]:
+    """The fields of a memory's hash, all but its vectors. `slots` are hashes of its attributes."""
     fields: dict[str, Any] = {
         "id": keys.encode(memory.id),
         "ns": keys.encode(memory.namespace),
@@ -360,8 +362,6 @@ def record_to_hash(
         "doc": _doc(memory),
         "from": repr(valid_from.timestamp()),
     }
-    if vector is not None:
-        fields["vec"] = np.asarray(vector, dtype=np.float32).tobytes()
     if memory.valid_to is not None:
         fields.update(to=repr(memory.valid_to.timestamp()), old="1", by=keys.encode(memory.superseded_by))
     if memory.aliases:
