@@ -12,6 +12,7 @@ import click
 
 import app as package
 from app import cli_operations
+from app.cli_embeddings import embeddings
 from app.cli_token import token
 from app.config import Settings, get_settings
 from app.logs import configure_logging
@@ -300,6 +301,7 @@ def topics_export(directory: Path, namespace: str | None) -> None:
 for command in cli_operations.COMMANDS:
     main.add_command(command)
 main.add_command(token)
+main.add_command(embeddings)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,10 @@ OptionalBool = Annotated[bool | None, BeforeValidator(_empty_is_none)]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 AuthMode = Literal["disabled", "token", "oauth2"]
 # These may also be given as the name of a file that holds the value, in a variable of the same name with _FILE.
-SECRETS = ("redis_url", "celery_broker_url", "celery_result_backend", "openai_api_key", "flower_basic_auth")
+SECRETS = (
+    "redis_url", "celery_broker_url", "celery_result_backend", "openai_api_key", "embedding_api_key",
+    "flower_basic_auth",
+)  # fmt: skip
 
 
 class SecretFiles(PydanticBaseSettingsSource):
@@ -272,8 +275,16 @@ class Settings(BaseSettings):
     embedding_backend: Literal["onnx", "sentence-transformers", "openai"] = Field(
         "onnx", description="How texts are embedded."
     )
-    embedding_model: str = Field("all-MiniLM-L6-v2", description="Embedding model; fixed for one index.")
+    embedding_model: str = Field(
+        "all-MiniLM-L6-v2",
+        description="Embedding model of a new store; change that of a store with `agent-memory embeddings migrate`.",
+    )
     embedding_dimensions: int = Field(384, ge=1, description="Dimensions of the embedding model.")
+    embedding_base_url: OptionalStr = Field(None, description="Endpoint of the embedding model, if not that of LLMs.")
+    embedding_api_key: OptionalStr = Field(None, repr=False, description="Key of that endpoint.")
+    embedding_gaps_seconds: float = Field(
+        10.0, gt=0, description="While the embedding model is being changed: how often missing vectors are looked for."
+    )
     embedding_cache_ttl_seconds: int = Field(86_400, ge=0, description="Cache of query embeddings in Redis; 0: off.")
     generation_model: str = Field("gpt-5", description="Model for extraction and summaries.")
     fast_model: str = Field("gpt-5-mini", description="Model for query optimisation, merges, topics, views.")

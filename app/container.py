@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import cast
 
@@ -16,9 +17,11 @@ from app.memory.compaction import Compaction
 from app.memory.consolidation import Consolidation
 from app.memory.context import SessionContext
 from app.memory.dispatch import Dispatcher
+from app.memory.embedding import OtherVectors
 from app.memory.enrichment import Enrichments
 from app.memory.entity_enrichment import EntityEnrichment
 from app.memory.erasure import Erasure
+from app.memory.errors import BackendUnavailable
 from app.memory.events import EventDelivery
 from app.memory.extraction.base import ExtractionStrategy, Extractor
 from app.memory.extraction.distiller import Distiller
@@ -34,6 +37,7 @@ from app.memory.promotion import Promotion
 from app.memory.prompt import PromptHydration
 from app.memory.query_embedding import QueryEmbedder
 from app.memory.query_optimization import QueryOptimizer
+from app.memory.reembedding import Reembedding
 from app.memory.search import MemorySearch
 from app.memory.summarization.partitions import PartitionWriter
 from app.memory.summarization.sessions import SessionFolding
@@ -67,17 +71,37 @@ from app.store.topics import TopicRepository
 from app.store.turns import TurnRepository
 from app.store.usage import UsageRepository
 from app.store.vector_cache import VectorCache
+from app.store.vectors import SpaceRepository, Spaces, VectorSpace, configured
 from app.store.views import ViewRepository
 
 BACKGROUND = "tasks.background:CeleryBackground"
+# What stays when the embedding model changes: connections, and models that took time to load.
+_KEPT = (
+    "redis", "background", "authenticator", "generator", "reranker", "entity_recognizer", "topic_model", "extractor",
+    "summarizer", "strategies", "distiller",
+)  # fmt: skip
 
 
 @guarded_services
 class Container:
-    """Everything one process needs, built on first use: what is not used is never loaded."""
+    """Everything one process needs, built on first use: what is not used is never loaded.
+
+    A container has one view of the embedding spaces for all its life: work that began with it ends with it, so that a
+    vector is always of the model that it is taken for. When the spaces change, the process gets another container
+    (`app/following.py`).
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._embedders: dict[VectorSpace, Embedder] = {}
+
+    def with_spaces(self, spaces: Spaces) -> Container:
+        """A container with another view of the spaces, and otherwise the same connections and models."""
+        made = Container(self.settings)
+        made.__dict__.update({name: value for name, value in self.__dict__.items() if name in _KEPT})
+        made._embedders = self._embedders
+        made.__dict__["spaces"] = spaces
+        return made
 
     # -- store -----------------------------------------------------------------------------------------------------
 
@@ -94,7 +118,17 @@ class Container:
     @cached_property
     def records(self) -> RecordRepository:
         """Memories."""
-        return RecordRepository(self.redis)
+        return RecordRepository(self.redis, self.spaces.serving)
+
+    @cached_property
+    def space_repository(self) -> SpaceRepository:
+        """The embedding spaces as they are stored."""
+        return SpaceRepository(self.redis, configured(self.settings))
+
+    @cached_property
+    def spaces(self) -> Spaces:
+        """The embedding spaces. Raises BackendUnavailable while they cannot be read."""
+        return self.space_repository.load()
 
     @cached_property
     def changes(self) -> ChangeRepository:
@@ -108,12 +142,14 @@ class Container:
                 deleted_seconds=int(settings.deleted_retention_days * 86_400),
             ),
             self.events,
+            self.spaces,
+            OtherVectors(lambda: self.embedder_of(self.spaces.all[-1])),
         )
 
     @cached_property
     def neighbours(self) -> NeighbourRepository:
         """What is near an incoming memory."""
-        return NeighbourRepository(self.redis)
+        return NeighbourRepository(self.redis, self.spaces.serving)
 
     @cached_property
     def batches(self) -> BatchRepository:
@@ -175,10 +211,27 @@ class Container:
 
     @cached_property
     def embedder(self) -> Embedder:
-        """The embedding model."""
+        """The embedding model that searches use."""
+        return self.embedder_of(self.spaces.serving)
+
+    def embedder_of(self, space: VectorSpace) -> Embedder:
+        """The embedding model of a space."""
         from app.providers.embeddings import create_embedder
 
-        return create_embedder(self.settings)
+        if space not in self._embedders:
+            self._embedders[space] = create_embedder(self.settings_of(space))
+        return self._embedders[space]
+
+    def settings_of(self, space: VectorSpace) -> Settings:
+        """The settings with the model of a space in place of their own."""
+        return self.settings.model_copy(
+            update={
+                "embedding_backend": space.backend,
+                "embedding_model": space.model,
+                "embedding_dimensions": space.dimensions,
+                "embedding_base_url": space.base_url,
+            }
+        )
 
     @cached_property
     def reranker(self) -> Reranker | None:
@@ -268,13 +321,19 @@ class Container:
 
     def warm_queries(self) -> None:
         """Load what the first search needs: for a web process, before it takes requests."""
-        self.embedder.warm()
+        self._warm_embedders()
         _ = self.reranker  # a wrong setting should end the start, not the first search
         counting_method()
 
+    def _warm_embedders(self) -> None:
+        """While Redis is away nobody knows which model it is; then the first search loads it."""
+        with suppress(BackendUnavailable):
+            for space in self.spaces.all:
+                self.embedder_of(space).warm()
+
     def warm_pipeline(self) -> None:
         """Load what the first promotion needs: for a worker's child, before it takes tasks."""
-        self.embedder.warm()
+        self._warm_embedders()
         if self.settings.enable_ner or self.settings.resolved_extraction_backend == "rules":
             from app.providers.entities import SpacyEntityRecognizer
 
@@ -286,7 +345,8 @@ class Container:
     def query_cache(self) -> VectorCache | None:
         """The shared cache of query vectors, if there is one."""
         ttl = self.settings.embedding_cache_ttl_seconds
-        return VectorCache(self.redis, model_id=self.embedder.model_id, ttl_seconds=ttl) if ttl else None
+        model = f"{self.embedder.model_id}/{self.embedder.dimensions}"
+        return VectorCache(self.redis, model_id=model, ttl_seconds=ttl) if ttl else None
 
     @cached_property
     def queries(self) -> QueryEmbedder:
@@ -301,7 +361,9 @@ class Container:
     @cached_property
     def context(self) -> SessionContext:
         """What turns are indexed with."""
-        return SessionContext(self.records, self.changes, TurnRepository(self.redis), lambda: self.embedder)
+        return SessionContext(
+            self.records, self.changes, TurnRepository(self.redis), lambda: self.embedder, self.spaces.serving
+        )
 
     @cached_property
     def long_term_memory(self) -> LongTermMemory:
@@ -322,7 +384,7 @@ class Container:
     @cached_property
     def enrichments(self) -> Enrichments:
         """What small creates leave for the background."""
-        return Enrichments(self.batches, self.outbox, self.settings)
+        return Enrichments(self.batches, self.outbox, self.settings, self.spaces.serving.field)
 
     @cached_property
     def consolidation(self) -> Consolidation:
@@ -373,13 +435,18 @@ class Container:
     @cached_property
     def history(self) -> History:
         """The past of memories."""
-        return History(self.records, self.changes, self.sessions)
+        return History(self.records, self.changes, self.sessions, self.reembedding.complete)
+
+    @cached_property
+    def reembedding(self) -> Reembedding:
+        """Vectors that are missing."""
+        return Reembedding(self.spaces, self.space_repository, self.records, self.embedder_of)
 
     @cached_property
     def erasure(self) -> Erasure:
         """Erasing a user; export and import of a tenant."""
         return Erasure(
-            TenantKeys(self.redis),
+            TenantKeys(self.redis, self.spaces, self.reembedding.fill),
             self.batches,
             self.tasks,
             self.outbox,
@@ -418,12 +485,21 @@ class Container:
     @cached_property
     def topic_enrichment(self) -> TopicEnrichment:
         """Topics for new memories."""
-        return TopicEnrichment(TopicRepository(self.redis), lambda: self.topic_model, self.settings)
+        return TopicEnrichment(
+            TopicRepository(self.redis), lambda: self.topic_model, self.settings, self.spaces.serving.field
+        )
 
     @cached_property
     def topic_fit(self) -> FitTopics:
         """What fits topics: BERTopic, in a process of its own."""
-        return BertopicProcess(timeout_seconds=self.settings.topic_fit_timeout_seconds).fit
+        space = self.spaces.serving
+        model = {
+            "EMBEDDING_BACKEND": space.backend,
+            "EMBEDDING_MODEL": space.model,
+            "EMBEDDING_DIMENSIONS": str(space.dimensions),
+            "EMBEDDING_BASE_URL": space.base_url or "",
+        }
+        return BertopicProcess(timeout_seconds=self.settings.topic_fit_timeout_seconds, environment=model).fit
 
     @cached_property
     def topic_refit(self) -> TopicRefit:
@@ -504,7 +580,12 @@ def container() -> Container:
     return _container
 
 
+def replace_container(made: Container | None) -> None:
+    """Let new work use another container; what has begun goes on with the one that it has."""
+    global _container
+    _container = made
+
+
 def reset() -> None:
     """Forget the container: for a child process after a fork, which must not share its parent's connections."""
-    global _container
-    _container = None
+    replace_container(None)

@@ -16,6 +16,7 @@ from app.container import Container
 from app.memory.errors import MemoryPlatformError
 from app.store import index
 from app.store.search_check import require_search
+from app.store.vectors import configured
 
 Level = Literal["ok", "warn", "fail"]
 # The module's own defaults cut results short without saying so; see SEARCH_CONFIG in app/store/embedded.py.
@@ -154,9 +155,9 @@ def _migrations(engine: Container) -> Iterator[Finding]:
 
 
 def _indexes(engine: Container) -> Iterator[Finding]:
-    settings = engine.settings
+    spaces = engine.spaces
     schemas = {
-        index.MEMORIES: index.memories_schema(1, settings.embedding_dimensions),
+        index.MEMORIES: index.memories_schema(1, [spaces.serving]),
         index.SESSIONS: index.sessions_schema(1),
     }
     for alias, schema in schemas.items():
@@ -167,9 +168,9 @@ def _indexes(engine: Container) -> Iterator[Finding]:
         missing = sorted(set(schema.field_names) - set(info.fields))
         if missing:
             yield Finding("fail", "indexes", f"{alias} lacks {', '.join(missing)}", "agent-memory reindex")
-        elif info.dimensions not in (None, settings.embedding_dimensions):
-            said = f"{alias} has {info.dimensions} dimensions, EMBEDDING_DIMENSIONS is {settings.embedding_dimensions}"
-            yield Finding("fail", "indexes", said, "another model needs another store")
+        elif info.dimensions.get(spaces.serving.field, spaces.serving.dimensions) != spaces.serving.dimensions:
+            said = f"{alias} has {info.dimensions} dimensions, the model {spaces.serving.dimensions}"
+            yield Finding("fail", "indexes", said, "EMBEDDING_MODEL and EMBEDDING_DIMENSIONS as they were")
         elif info.failures:
             yield Finding("warn", "indexes", f"{alias}: {info.failures} records could not be indexed", "see FT.INFO")
         elif info.indexing:
@@ -220,12 +221,18 @@ def _broker(engine: Container) -> Iterator[Finding]:
 
 
 def _models(engine: Container) -> Iterator[Finding]:
-    embedder, wanted = engine.embedder, engine.settings.embedding_dimensions
-    dimensions = int(embedder.embed(["a test"]).shape[1])
-    if dimensions != wanted:
-        yield Finding("fail", "models", f"{embedder.model_id} has {dimensions} dimensions", f"not {wanted}: set them")
+    spaces = engine.spaces
+    for space in spaces.all:
+        engine.embedder_of(space).embed(["a test"])
+    if not spaces.serving.same_model(configured(engine.settings)):
+        advice = "agent-memory embeddings migrate" if spaces.stage == "settled" and not spaces.version else "set it"
+        said = f"EMBEDDING_MODEL is {engine.settings.embedding_model}, the store has {spaces.serving.label}"
+        yield Finding("warn", "models", f"{said}; that is used", advice)
     else:
-        yield Finding("ok", "models", f"embeddings by {embedder.model_id}")
+        yield Finding("ok", "models", f"embeddings by {spaces.serving.model}")
+    if spaces.other is not None:
+        said = f"the embedding model is being changed: {spaces.stage}, the other one is {spaces.other.label}"
+        yield Finding("warn", "models", said, "agent-memory embeddings")
     if engine.settings.enable_ner:
         engine.entity_recognizer.recognize(["a test"])
         yield Finding("ok", "models", f"entities by {engine.settings.ner_model}")

@@ -46,9 +46,11 @@ control_socket_disable = True
 def post_worker_init(worker: Any) -> None:
     """Load what the first requests need, in the child and before it takes any."""
     from app.container import container
+    from app.following import follow
 
     tracing.start("web")
     container().warm_queries()
+    follow()
 
 
 def child_exit(server: Any, worker: Any) -> None:

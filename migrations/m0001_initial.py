@@ -5,11 +5,13 @@ from __future__ import annotations
 from app.config import Settings
 from app.store import index
 from app.store.client import RedisClient
+from app.store.vectors import SpaceRepository, configured
 
 
 def up(client: RedisClient, settings: Settings) -> None:
     """Create `ltm-v1` and `wm-v1` and point the aliases at them; existing hashes are indexed too."""
-    memories = index.build(client, index.memories_schema(1, settings.embedding_dimensions))
+    spaces = SpaceRepository(client, configured(settings)).load().all
+    memories = index.build(client, index.memories_schema(1, spaces))
     index.point_alias(client, index.MEMORIES, memories)
     sessions = index.build(client, index.sessions_schema(1))
     index.point_alias(client, index.SESSIONS, sessions)

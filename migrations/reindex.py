@@ -7,7 +7,7 @@ is dropped.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from redisvl.schema import IndexSchema
 
@@ -15,6 +15,7 @@ from app.config import Settings
 from app.memory.errors import Conflict, InvalidRequest
 from app.store import index
 from app.store.client import RedisClient
+from app.store.vectors import SpaceRepository, VectorSpace, configured
 from migrations.lock import exclusive
 
 POLL_SECONDS = 0.2
@@ -24,8 +25,19 @@ SAY_EVERY_SECONDS = 5.0
 def reindex(client: RedisClient, settings: Settings, say: Callable[[str], None] = print) -> None:
     """Rebuild both indexes with the schema of this version of the code, and switch to them."""
     with exclusive(client):
+        spaces = SpaceRepository(client, configured(settings)).load().all
         for alias in (index.MEMORIES, index.SESSIONS):
-            _rebuild(client, settings, alias, say)
+            _rebuild(client, spaces, alias, say)
+
+
+def rebuild_memories(client: RedisClient, spaces: Sequence[VectorSpace], say: Callable[[str], None]) -> None:
+    """Rebuild the index of memories for these spaces; those that it replaces go. For holders of the lock.
+
+    What a run that was killed left behind goes first: an index that no alias names costs memory.
+    """
+    _drop_old(client, index.MEMORIES, say)
+    _rebuild(client, spaces, index.MEMORIES, say)
+    _drop_old(client, index.MEMORIES, say)
 
 
 def rollback(client: RedisClient, say: Callable[[str], None] = print) -> None:
@@ -42,28 +54,30 @@ def rollback(client: RedisClient, say: Callable[[str], None] = print) -> None:
 
 def drop_old(client: RedisClient, say: Callable[[str], None] = print) -> int:
     """Drop the indexes that no alias names; the memories stay. How many that was."""
-    dropped = 0
     with exclusive(client):
-        for alias in (index.MEMORIES, index.SESSIONS):
-            current = _current(client, alias)
-            for version in _versions(client, alias):
-                if version != current:
-                    client.execute_command("FT.DROPINDEX", f"{alias}-v{version}")
-                    say(f"dropped {alias}-v{version}")
-                    dropped += 1
-    return dropped
+        return sum(_drop_old(client, alias, say) for alias in (index.MEMORIES, index.SESSIONS))
 
 
-def _rebuild(client: RedisClient, settings: Settings, alias: str, say: Callable[[str], None]) -> None:
+def _drop_old(client: RedisClient, alias: str, say: Callable[[str], None]) -> int:
+    current = _current(client, alias)
+    old = [version for version in _versions(client, alias) if version != current]
+    for version in old:
+        client.execute_command("FT.DROPINDEX", f"{alias}-v{version}")
+        say(f"dropped {alias}-v{version}")
+    return len(old)
+
+
+def _rebuild(client: RedisClient, spaces: Sequence[VectorSpace], alias: str, say: Callable[[str], None]) -> None:
     old = index.describe(client, alias)
     if old is None:
         raise InvalidRequest(f"there is no index {alias}; run `agent-memory migrate` first")
-    if old.dimensions not in (None, settings.embedding_dimensions):
-        raise InvalidRequest(
-            f"the vectors in {old.name} have {old.dimensions} dimensions, EMBEDDING_DIMENSIONS is "
-            f"{settings.embedding_dimensions}: another model needs another store; see docs/operations.md"
-        )
-    name = index.build(client, _schema(settings, alias, max(_versions(client, alias)) + 1))
+    for space in spaces:
+        if old.dimensions.get(space.field, space.dimensions) != space.dimensions:
+            raise InvalidRequest(
+                f"the vectors in {old.name} have {old.dimensions[space.field]} dimensions, EMBEDDING_DIMENSIONS is "
+                f"{space.dimensions}: another model is brought in by `agent-memory embeddings migrate`"
+            )
+    name = index.build(client, _schema(spaces, alias, max(_versions(client, alias)) + 1))
     started = said = time.monotonic()
     while (new := index.describe(client, name)) is None or new.indexing:
         if time.monotonic() - said > SAY_EVERY_SECONDS and new is not None:
@@ -76,9 +90,9 @@ def _rebuild(client: RedisClient, settings: Settings, alias: str, say: Callable[
     say(f"{alias}: {old.name} → {name}, {new.documents:,} documents in {time.monotonic() - started:.1f} s")
 
 
-def _schema(settings: Settings, alias: str, version: int) -> IndexSchema:
+def _schema(spaces: Sequence[VectorSpace], alias: str, version: int) -> IndexSchema:
     if alias == index.MEMORIES:
-        return index.memories_schema(version, settings.embedding_dimensions)
+        return index.memories_schema(version, spaces)
     return index.sessions_schema(version)
 
 

@@ -26,7 +26,18 @@ ORDER: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Clients", ("python.md", "javascript.md", "java.md", "mcp.md")),
     ("Recipes", ("recipes.md", "frameworks.md")),
     ("How it works", ("architecture.md", "retrieval.md", "memory-lifecycle.md", "summaries.md", "topics.md", "llm.md")),
-    ("Running it", ("configuration.md", "operations.md", "security.md", "explorer.md", "benchmarks.md", "quality.md")),
+    (
+        "Running it",
+        (
+            "configuration.md",
+            "operations.md",
+            "embedding-models.md",
+            "security.md",
+            "explorer.md",
+            "benchmarks.md",
+            "quality.md",
+        ),
+    ),
     ("Migrating", ("migrate-from-redis-agent-memory-server.md", "migrate-from-mem0.md")),
     ("Reference", ("api.md", "reference/rest.md", "reference/mcp.md")),
 )

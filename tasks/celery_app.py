@@ -23,6 +23,7 @@ from kombu import Queue as KombuQueue
 from app import container as composition
 from app.config import Settings, get_settings
 from app.counting import share_between_processes
+from app.following import follow
 from app.logs import configure_logging
 from app.memory.errors import BackendUnavailable
 from tasks import broker
@@ -170,6 +171,7 @@ def _fresh_child(**_: Any) -> None:
     composition.reset()
     if Queue.ML.value in _consumed:
         composition.container().warm_pipeline()
+    follow()
 
 
 @heartbeat_sent.connect

@@ -28,6 +28,13 @@ def compact_tenant(namespace: str | None) -> None:
         compact_tenant.delay(namespace)
 
 
+@app.task(name="tasks.maintenance.close_embedding_gaps", queue=Queue.STORE.value, acks_late=False)
+def close_embedding_gaps() -> dict[str, int]:
+    """While there are two embedding models: give memories the vectors that a process could not make."""
+    engine = container()
+    return {"made": engine.reembedding.close_gaps() if engine.spaces.stage in ("ready", "switched") else 0}
+
+
 @app.task(name="tasks.maintenance.forget_tenants", queue=Queue.STORE.value)
 def forget_tenants() -> None:
     """Start forgetting for every tenant."""

@@ -49,6 +49,14 @@ def schedules(settings: Settings) -> tuple[Schedule, ...]:
             purpose="Sends waiting events to the webhook",
         ),
         Schedule(
+            name="embedding-gaps",
+            task="tasks.maintenance.close_embedding_gaps",
+            every_seconds=settings.embedding_gaps_seconds,
+            enabled=True,
+            switch="EMBEDDING_GAPS_SECONDS",
+            purpose="While the embedding model is being changed, adds vectors that were left out",
+        ),
+        Schedule(
             name="refresh-views",
             task="tasks.housekeeping.refresh_views",
             every_seconds=settings.summary_view_refresh_every_minutes * 60.0,

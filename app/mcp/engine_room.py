@@ -47,10 +47,14 @@ class EngineRoom:
             if self._engine is None or gone:
                 # An embedded server ends with the process that started it, which may have been another host's.
                 self._engine = self._ready()
-            return self._engine
+        from app import container as composition
+
+        # Not the one above for ever: the process follows the deployment's embedding model.
+        return composition.container()
 
     def _ready(self) -> Container:
         from app import container as composition
+        from app.following import follow
 
         embedded = self.settings.redis_url is None
         if embedded:
@@ -68,6 +72,7 @@ class EngineRoom:
             engine.store_ready()
         except MemoryPlatformError as error:
             raise BackendUnavailable(f"{error} (is REDIS_URL right, and was `agent-memory migrate` run?)") from error
+        follow()
         return engine
 
     def _start_redis(self) -> str:

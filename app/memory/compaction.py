@@ -123,7 +123,9 @@ class Compaction:
                 limit *= 2  # All of one instant: the cursor would not move.
                 continue
             before = state.folded + state.superseded
-            for scope, group in groupby(sorted(rows, key=_scope_key), key=lambda r: r.memory.scope):
+            # One that waits for its vector (see `reembedding`) is left to the next run, which looks back a little.
+            whole = sorted((r for r in rows if len(r.vector)), key=_scope_key)
+            for scope, group in groupby(whole, key=lambda r: r.memory.scope):
                 folding = self._fold(scope, list(group))
                 state = replace(
                     state, folded=state.folded + folding.folded, superseded=state.superseded + folding.superseded
@@ -153,7 +155,11 @@ class Compaction:
             if self._changes.apply(scope, folding.changes, at=utc_now(), version=around.version) is not None:
                 return folding
             again = self._records.read_with_vectors([(scope, row.memory.id) for row in left])
-            left = [RecordRow(*found, 0.0) for found in again if found is not None and found[0].valid_to is None]
+            left = [
+                RecordRow(*found, 0.0)
+                for found in again
+                if found is not None and found[0].valid_to is None and len(found[2])
+            ]
         return Folding((), 0, 0)
 
     def _drop_superseded(self, condition: MemoryFilter) -> None:

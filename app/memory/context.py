@@ -15,12 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from app.memory.dedup.plan import put_change
-from app.memory.indexing_text import as_previous, embedded_texts, is_turn, wants_previous
+from app.memory.embedding import embed_memories
+from app.memory.indexing_text import as_previous, is_turn, wants_previous
 from app.memory.models import Memory, Scope, SessionRef, utc_now
 from app.providers.interfaces import Embedder
 from app.store.changes import ChangeRepository
 from app.store.records import RecordRepository
 from app.store.turns import Direction, Neighbour, TurnRepository, place_of
+from app.store.vectors import DEFAULT, VectorSpace
 
 # Turns of one request arrive this close to each other: nothing can lie between two that follow each other directly.
 SAME_REQUEST_MICROSECONDS = 1
@@ -46,7 +48,10 @@ class SessionContext:
         changes: ChangeRepository,
         turns: TurnRepository,
         embedder: Callable[[], Embedder],
+        space: VectorSpace = DEFAULT,
     ) -> None:
+        """`space` is the one that the embedder's vectors are for."""
+        self.space = space
         self._records = records
         self._changes = changes
         self._turns = turns
@@ -83,14 +88,7 @@ class SessionContext:
 
     def embed(self, memories: Sequence[Memory]) -> npt.NDArray[np.float32]:
         """The vectors that stand for completed memories, unit length, shape (n, dim)."""
-        texts = [embedded_texts(m) for m in memories]
-        flat = np.asarray(self._embedder().embed([text for group in texts for text in group]), dtype=np.float32)
-        vectors = np.empty((len(texts), flat.shape[1]), dtype=np.float32)
-        ends = np.cumsum([len(group) for group in texts])
-        for row, (group, end) in enumerate(zip(texts, ends, strict=True)):
-            mean = flat[end - len(group) : end].mean(axis=0)
-            vectors[row] = mean / np.linalg.norm(mean) if len(group) > 1 else mean
-        return vectors
+        return embed_memories(self._embedder(), memories)
 
     def settle(self, memories: Sequence[Memory]) -> None:
         """After storing turns: put right what this write, or a concurrent one, made untrue. Usually one round trip."""

@@ -29,7 +29,9 @@ MOST_MEMORIES = 256
 class Enrichments:
     """Leaves memories for enrichment, and gathers what was left."""
 
-    def __init__(self, batches: BatchRepository, outbox: Outbox, settings: Settings) -> None:
+    def __init__(self, batches: BatchRepository, outbox: Outbox, settings: Settings, space: str) -> None:
+        """`space` names the embeddings that memories are left with (see `app.store.vectors`)."""
+        self._space = space
         self._batches = batches
         self._outbox = outbox
         self._settings = settings
@@ -40,7 +42,7 @@ class Enrichments:
         if not memories or not wanted:
             return
         ref = BatchRef(memories[0].namespace, f"{KIND}-{new_id()}")
-        batch = Batch(ref, records=tuple(memories), vectors=vectors.tobytes())
+        batch = Batch(ref, records=tuple(memories), vectors=vectors.tobytes(), space=self._space)
         due = time.time() + GATHER_SECONDS
         self._batches.save(batch, also=lambda pipeline: self._outbox.add_to(pipeline, ref, due))
 
@@ -65,6 +67,7 @@ class Enrichments:
             ref,
             records=tuple(record for batch in group for record in batch.records),
             vectors=b"".join(batch.vectors for batch in group),
+            space=group[0].space,
         )
         refs = [batch.ref for batch in group]
         lease_ends = time.time() + self._settings.promotion_lease_seconds
@@ -80,10 +83,11 @@ class Enrichments:
 
 
 def _groups(batches: Sequence[Batch]) -> Iterator[list[Batch]]:
+    """Batches that may become one: not too many memories, and vectors of one model."""
     group: list[Batch] = []
     size = 0
     for batch in batches:
-        if group and size + len(batch.records) > MOST_MEMORIES:
+        if group and (size + len(batch.records) > MOST_MEMORIES or batch.space != group[0].space):
             yield group
             group, size = [], 0
         group.append(batch)

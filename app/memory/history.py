@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,15 @@ class MemoryHistory:
 class History:
     """Reads and undoes changes of memories."""
 
-    def __init__(self, records: RecordRepository, changes: ChangeRepository, sessions: SessionRepository) -> None:
+    def __init__(
+        self,
+        records: RecordRepository,
+        changes: ChangeRepository,
+        sessions: SessionRepository,
+        complete: Callable[[Scope, Sequence[str]], None],
+    ) -> None:
+        """`complete` gives memories, as they were, the vectors of models that were not in use then."""
+        self._complete = complete
         self._records = records
         self._changes = changes
         self._sessions = sessions
@@ -97,6 +105,7 @@ class History:
         blocker = self._changes.undo(scope, ids, sequence, restored)
         if blocker is not None:
             raise Conflict(f"Memory {blocker} was changed after that; undo its later changes first")
+        self._complete(scope, ids)
 
     def rewind(self, scope: Scope, sequence: int) -> int:
         """Undo everything that happened to a user's memories after change `sequence`, newest first; how many changes.

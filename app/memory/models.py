@@ -219,7 +219,8 @@ class Batch:
     """What one run of the pipeline works on.
 
     Its kind is `session` (promotion), `create` (a large direct create) or `enrich` (records that are indexed already).
-    `records` are filled from `candidates` after grounding; `vectors` is aligned with `records` once embedded.
+    `records` are filled from `candidates` after grounding; `vectors` is aligned with `records` once embedded, in the
+    space of the field `space` (see `app.store.vectors`).
     """
 
     ref: BatchRef
@@ -229,6 +230,7 @@ class Batch:
     candidates: tuple[Candidate, ...] = ()
     records: tuple[Memory, ...] = ()
     vectors: bytes = b""
+    space: str = ""
     deduplicate: bool = True
     task_id: str | None = None
     counts: Mapping[str, int] = field(default_factory=dict)

@@ -193,7 +193,7 @@ class Promotion:
 
         def add(batch: Batch) -> list[Memory]:
             self._progress(batch, "topics", 0)
-            return self._topics().assign(batch.records, _vectors(batch))
+            return self._topics().assign(batch.records, _vectors(self._in_space(batch)))
 
         return self._map(ref, add)
 
@@ -207,7 +207,8 @@ class Promotion:
         batch = replace(batch, records=tuple(records))
         parts = [self._context.embed(part) for part in self._parts(batch, "embed")]
         vectors = np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
-        self._batches.save(replace(batch, vectors=np.asarray(vectors, np.float32).tobytes()))
+        space = self._context.space.field
+        self._batches.save(replace(batch, vectors=np.asarray(vectors, np.float32).tobytes(), space=space))
         return ref
 
     # -- deduplicate → index → acknowledge -----------------------------------------------------------------------------
@@ -219,6 +220,7 @@ class Promotion:
             return None
         if not batch.deduplicate:
             return ref
+        batch = self._in_space(batch)
         vectors = _vectors(batch)
         kept: dict[str, int] = {}
         records: list[Memory] = []
@@ -258,6 +260,7 @@ class Promotion:
         if batch.counts.get("memories_indexed"):
             return ref  # done before: what was merged meanwhile must not be replaced by what it was made of
         self._keep_lease(batch)
+        batch = self._in_space(batch)
         self._progress(batch, "index", 0)
         # A large direct create is the client's own word, like a small one.
         outcomes = self._consolidation.store(
@@ -382,6 +385,13 @@ class Promotion:
             task_id = self._sessions.task_of(session)
         if task_id is not None:
             self._tasks.advance(task_id, "failed" if final else "running", utc_now(), error=error)
+
+    def _in_space(self, batch: Batch) -> Batch:
+        """The batch with vectors of the model in use: it may have been changed since the batch was embedded."""
+        space = self._context.space.field
+        if not batch.vectors or batch.space == space:
+            return batch
+        return replace(batch, vectors=self._context.embed(batch.records).tobytes(), space=space)
 
     def _keep_lease(self, batch: Batch) -> None:
         if batch.session is not None:

@@ -202,8 +202,8 @@ def create_embedder(settings: Settings, *, any_dimensions: bool = False) -> Embe
         embedder = OpenAIEmbedder(
             model=settings.embedding_model,
             dimensions=settings.embedding_dimensions,
-            api_key=settings.openai_api_key,
-            base_url=settings.llm_base_url,
+            api_key=settings.embedding_api_key or settings.openai_api_key,
+            base_url=settings.embedding_base_url or settings.llm_base_url,
             timeout_seconds=settings.llm_timeout_seconds,
             max_retries=settings.llm_max_retries,
         )

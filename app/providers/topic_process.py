@@ -32,8 +32,10 @@ ALIVE_SECONDS = 20.0
 class BertopicProcess:
     """Runs fits one at a time in child processes of low priority; they die with this process."""
 
-    def __init__(self, *, timeout_seconds: float) -> None:
+    def __init__(self, *, timeout_seconds: float, environment: Mapping[str, str] | None = None) -> None:
+        """`environment` names the embedding model, which need not be that of the settings."""
         self._timeout_seconds = timeout_seconds
+        self._environment = environment or {}
 
     def fit(self, sample: CorpusSample, alive: Callable[[], object]) -> FoundTopics:
         """Find the topics of a sample; `alive` is called every few seconds meanwhile.
@@ -52,7 +54,7 @@ class BertopicProcess:
             return read_found(directory)
 
     def _run(self, directory: Path, alive: Callable[[], object]) -> None:
-        environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, **self._environment, "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
         log = directory / "log"
         with log.open("wb") as output:
             process = spawn(

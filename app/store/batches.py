@@ -11,6 +11,7 @@ from app.memory.models import Batch, BatchRef, TaskRecord
 from app.memory.permissions import Limits
 from app.store import codec, keys
 from app.store.client import RedisClient, store_errors
+from app.store.vectors import DEFAULT
 
 BATCH_TTL_SECONDS = 7 * 86_400
 TASK_TTL_SECONDS = 7 * 86_400
@@ -36,6 +37,7 @@ class BatchRepository:
             "done": batch.done,
             "candidates": [codec.candidate_to_json(c) for c in batch.candidates],
             "records": [codec.memory_to_json(m) for m in batch.records],
+            "space": batch.space,
             "deduplicate": batch.deduplicate,
             "task_id": batch.task_id,
             "counts": batch.counts,
@@ -72,6 +74,7 @@ class BatchRepository:
             candidates=tuple(codec.candidate_from_json(c) for c in doc["candidates"]),
             records=tuple(codec.memory_from_json(m) for m in doc["records"]),
             vectors=vectors or b"",
+            space=doc.get("space", DEFAULT.field),
             deduplicate=doc["deduplicate"],
             task_id=doc["task_id"],
             counts=doc["counts"],

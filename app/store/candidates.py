@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from app.store import index
 from app.store.query import WORDS_WEIGHT, any_clause, compile_text
+from app.store.vectors import VectorSpace
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
@@ -111,6 +112,7 @@ def _floats(values: Sequence[float | None]) -> Floats:
 
 def search_commands(
     query: str,
+    space: VectorSpace,
     *,
     vector: npt.NDArray[np.float32] | None,
     text: str | None,
@@ -121,15 +123,17 @@ def search_commands(
     """The commands of the vector leg and of the text leg; None where a leg is not asked for or has no words."""
     clauses = compile_text(text) if text is not None else []
     return (
-        _vector_command(query, vector, k, policy) if vector is not None else None,
+        _vector_command(query, space, vector, k, policy) if vector is not None else None,
         _text_command(query, clauses, k, scorer) if clauses else None,
     )
 
 
-def _vector_command(query: str, vector: npt.NDArray[np.float32], k: int, policy: str | None) -> list[Any]:
-    blob = vector.astype(np.float32).tobytes()
+def _vector_command(
+    query: str, space: VectorSpace, vector: npt.NDArray[np.float32], k: int, policy: str | None
+) -> list[Any]:
+    blob = space.to_bytes(vector)
     attributes = f" HYBRID_POLICY {policy}" if policy else ""
-    text = f"({query})=>[KNN $k @vec $vector{attributes} AS dist]"
+    text = f"({query})=>[KNN $k @{space.field} $vector{attributes} AS dist]"
     return ["FT.SEARCH", index.MEMORIES, text, "PARAMS", "4", "k", str(k), "vector", blob, "SORTBY", "dist", "ASC",
             "RETURN", "3", "dist", *_RETURNED, "LIMIT", "0", str(k), "DIALECT", "2"]  # fmt: skip
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -28,6 +28,7 @@ from app.store.client import RedisClient, store_errors
 from app.store.events import EventRepository
 from app.store.records import record_from_row, record_to_hash
 from app.store.scripts import Script, script
+from app.store.vectors import Spaces, Vector, VectorSpace
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +88,21 @@ class Version:
 class ChangeRepository:
     """Applies and undoes changes; each call is one round trip."""
 
-    def __init__(self, client: RedisClient, limits: Limits, events: EventRepository | None = None) -> None:
+    def __init__(
+        self,
+        client: RedisClient,
+        limits: Limits,
+        events: EventRepository | None = None,
+        spaces: Spaces | None = None,
+        embed_other: Callable[[Sequence[Memory]], Sequence[Vector] | None] = lambda _memories: None,
+    ) -> None:
+        """While there are two spaces, `embed_other` gives the vectors of the one that is not searched.
+
+        None: they cannot be had now. The memories are stored without, and found by who looks for such gaps.
+        """
         self._client = client
+        self._spaces = spaces or Spaces(VectorSpace())
+        self._embed_other = embed_other
         self._events = events or EventRepository(client, 0)
         self._limits = limits
         self._apply = script(client, "changes_apply")
@@ -110,10 +124,11 @@ class ChangeRepository:
         args: list[Any] = [
             "" if version is None else version, repr(at.timestamp()), self._limits.versions, self._limits.log,
             self._limits.deleted_seconds, prefix, "1" if strict else "0", len(changes), self._events.kept,
+            ",".join(space.field for space in self._spaces.all),
         ]  # fmt: skip
-        for change in changes:
+        for change, vectors in zip(changes, self._vectors(changes), strict=True):
             names += [keys.record(scope, change.memory_id), keys.versions(scope, change.memory_id)]
-            args += _change_args(change)
+            args += _change_args(change, vectors)
         if scope.namespace not in self._known_namespaces:
             self._client.sadd(keys.NAMESPACES, keys.encode(scope.namespace))
             self._known_namespaces.add(scope.namespace)
@@ -123,6 +138,23 @@ class ChangeRepository:
         flat = reply[2]
         outcomes = ((s.decode(), keys.decode(i.decode()) or "") for s, i in zip(flat[::2], flat[1::2], strict=True))
         return Applied(int(reply[1]), tuple(outcomes))
+
+    def _vectors(self, changes: Sequence[Change]) -> list[dict[str, bytes]]:
+        """Per change the fields of its vectors: none where the stored ones stay."""
+        serving, other = self._spaces.serving, self._spaces.other
+        found: list[dict[str, bytes]] = [{} for _change in changes]
+        given: list[Memory] = []
+        places: list[int] = []
+        for place, change in enumerate(changes):
+            if change.memory is not None and change.vector is not None and len(change.vector):
+                found[place][serving.field] = serving.to_bytes(change.vector)
+                given.append(change.memory)
+                places.append(place)
+        vectors = self._embed_other(given) if other is not None and given else None
+        if other is not None and vectors is not None:
+            for place, vector in zip(places, vectors, strict=True):
+                found[place][other.field] = other.to_bytes(vector)
+        return found
 
     def undo(self, scope: Scope, memory_ids: Sequence[str], sequence: int, event: Mapping[str, Any]) -> str | None:
         """Give memories back the state before change `sequence`; the id of a memory that changed since, if one has."""
@@ -157,7 +189,7 @@ class ChangeRepository:
         return {name.decode(): codec.loads(raw) for name, raw in stored.items()}
 
 
-def _change_args(change: Change) -> list[Any]:
+def _change_args(change: Change, vectors: Mapping[str, bytes]) -> list[Any]:
     event = codec.dumps(change.event) if change.event else ""
     tombstone: Any = codec.dumps(change.tombstone) if change.tombstone else "clear" if change.clears_tombstone else ""
     memory = change.memory
@@ -176,9 +208,14 @@ def _change_args(change: Change) -> list[Any]:
     fields: dict[str, Any] = {}
     if memory is not None:
         assert change.valid_from is not None
-        fields = record_to_hash(memory, change.vector, slots=change.slots, valid_from=change.valid_from)
-        fields = {name: value for name, value in fields.items() if name not in change.keeps}
+        fields = record_to_hash(memory, slots=change.slots, valid_from=change.valid_from)
+        fields = {name: value for name, value in fields.items() if name not in change.keeps} | dict(vectors)
     return [*args, 2 * len(fields), *(part for pair in fields.items() for part in pair)]
+
+
+def packed(parts: Sequence[bytes]) -> bytes:
+    """Byte strings, each behind its length, as the scripts' `pack` does it."""
+    return b"".join(struct.pack(">I", len(part)) + part for part in parts)
 
 
 def unpacked(blob: bytes) -> list[bytes]:

@@ -6,6 +6,7 @@ beside the old and swap. Tags hold encoded values (`keys.encode`) and are case-s
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from redisvl.schema import IndexSchema
 
 from app.store import keys
 from app.store.client import RedisClient
+from app.store.vectors import VectorSpace
 
 MEMORIES = "ltm"
 SESSIONS = "wm"
@@ -30,17 +32,16 @@ def _number(name: str, sortable: bool = False) -> dict[str, Any]:
     return {"name": name, "type": "numeric", "attrs": {"sortable": sortable}}
 
 
-def memories_schema(version: int, dimensions: int) -> IndexSchema:
-    """Schema of the long-term memory index; vectors are float32, cosine, HNSW.
+def memories_schema(version: int, spaces: Sequence[VectorSpace]) -> IndexSchema:
+    """Schema of the long-term memory index; vectors are float32, cosine, HNSW, one field per space.
 
     `own` holds the stems of a memory's words (phrases are looked up there), `all` the same once more and those of its
     context, so that a memory's own words weigh double. `said` and `arrived` order the turns of a session.
     M and EF_CONSTRUCTION are RediSearch's own defaults; EF_RUNTIME is raised from 10, at which the graph alone
     finds 0.90 of the exact top ten over 54,000 records (measured on the peer).
     """
-    vector = {
+    graph = {
         "algorithm": "hnsw",
-        "dims": dimensions,
         "distance_metric": "cosine",
         "datatype": "float32",
         "m": 16,
@@ -66,7 +67,7 @@ def memories_schema(version: int, dimensions: int) -> IndexSchema:
                 _number("event", sortable=True),
                 _number("said", sortable=True),
                 _number("arrived", sortable=True),
-                {"name": "vec", "type": "vector", "attrs": vector},
+                *({"name": s.field, "type": "vector", "attrs": {"dims": s.dimensions, **graph}} for s in spaces),
             ],
         }
     )
@@ -110,12 +111,12 @@ def exists(client: RedisClient, alias: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class IndexInfo:
-    """What the search module says about an index; `dimensions` is None when it has no vectors."""
+    """What the search module says about an index; `dimensions` are those of its fields of vectors."""
 
     name: str
     documents: int
     fields: tuple[str, ...]
-    dimensions: int | None
+    dimensions: Mapping[str, int]
     indexing: bool
     share: float
     failures: int
@@ -129,12 +130,11 @@ def describe(client: RedisClient, alias: str) -> IndexInfo | None:
     except redis.ResponseError:
         return None
     attributes = [_pairs(row) for row in info["attributes"]]
-    dimensions = [int(row["dim"]) for row in attributes if "dim" in row]
     return IndexInfo(
         name=_str(info["index_name"]),
         documents=int(info["num_docs"]),
         fields=tuple(_str(row["identifier"]) for row in attributes),
-        dimensions=dimensions[0] if dimensions else None,
+        dimensions={_str(row["identifier"]): int(row["dim"]) for row in attributes if "dim" in row},
         indexing=bool(int(float(info["indexing"]))),
         share=float(info["percent_indexed"]),
         failures=int(info["hash_indexing_failures"]),

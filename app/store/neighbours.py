@@ -13,6 +13,7 @@ from app.memory.models import Memory, Scope
 from app.store import index, keys
 from app.store.client import RedisClient, store_errors
 from app.store.records import record_from_row
+from app.store.vectors import DEFAULT, VectorSpace
 
 CHUNK = 100
 # How many memories with an id, of a fact, of an attribute are looked at; a longer timeline is cut at its far end.
@@ -51,8 +52,9 @@ class Surroundings:
 class NeighbourRepository:
     """Looks up candidates: one round trip per hundred memories."""
 
-    def __init__(self, client: RedisClient) -> None:
+    def __init__(self, client: RedisClient, space: VectorSpace = DEFAULT) -> None:
         self._client = client
+        self._space = space
 
     def around(self, scope: Scope, probes: Sequence[Probe], *, k: int) -> Surroundings:
         """Of one user's memories: the nearest `k` of each (0: none), and all with its id, fact or attributes."""
@@ -60,7 +62,7 @@ class NeighbourRepository:
         version = 0
         found: list[tuple[Neighbour, ...]] = []
         for start in range(0, len(probes), CHUNK):
-            commands = [_commands(where, probe, k) for probe in probes[start : start + CHUNK]]
+            commands = [_commands(where, probe, k, self._space) for probe in probes[start : start + CHUNK]]
             with self._client.pipeline(transaction=False) as pipeline:
                 pipeline.get(keys.scope_version(scope))
                 for command in (command for own in commands for command in own):
@@ -77,10 +79,10 @@ def _tag(encoded: str) -> str:
     return encoded.replace("-", "\\-")
 
 
-def _commands(where: str, probe: Probe, k: int) -> list[list[Any]]:
+def _commands(where: str, probe: Probe, k: int, space: VectorSpace) -> list[list[Any]]:
     """The searches for one probe: by vector, id, fact and attribute, as far as it has them."""
     own = keys.encode(probe.memory.id) or "__none__"
-    commands = [_nearest(where, probe, k)] if k else []
+    commands = [_nearest(where, probe, k, space)] if k else []
     commands.append(_listing(f"{where} (@id:{{{own}}} | @aka:{{{own}}})", MOST_IDS))
     if probe.fingerprint:
         commands.append(_listing(f"{where} @fp:{{{probe.fingerprint}}}", MOST_COPIES))
@@ -94,10 +96,11 @@ def _listing(query: str, limit: int) -> list[Any]:
             "LIMIT", "0", str(limit), "DIALECT", "2"]  # fmt: skip
 
 
-def _nearest(where: str, probe: Probe, k: int) -> list[Any]:
-    blob = np.asarray(probe.vector, np.float32).tobytes()
-    return ["FT.SEARCH", index.MEMORIES, f"({where})=>[KNN $k @vec $vector AS dist]", "PARAMS", "4", "k", str(k),
-            "vector", blob, "SORTBY", "dist", "ASC", "RETURN", str(len(_RETURNED)), *_RETURNED, "LIMIT", "0", str(k),
+def _nearest(where: str, probe: Probe, k: int, space: VectorSpace) -> list[Any]:
+    blob = space.to_bytes(probe.vector)
+    near = f"({where})=>[KNN $k @{space.field} $vector AS dist]"
+    return ["FT.SEARCH", index.MEMORIES, near, "PARAMS", "4", "k", str(k), "vector", blob,
+            "SORTBY", "dist", "ASC", "RETURN", str(len(_RETURNED)), *_RETURNED, "LIMIT", "0", str(k),
             "DIALECT", "2"]  # fmt: skip
 
 

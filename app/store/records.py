@@ -21,6 +21,7 @@ from app.store.large_filters import LargeFilters
 from app.store.query import CURRENT, compile_filter
 from app.store.scripts import script
 from app.store.turns import place_of
+from app.store.vectors import DEFAULT, VectorSpace
 
 PAGE_FIELDS = ("text", "doc", "accessed", "count", "rev")
 _IN_OWN_FIELDS = ("text", "last_accessed", "access_count")
@@ -28,7 +29,10 @@ _IN_OWN_FIELDS = ("text", "last_accessed", "access_count")
 
 @dataclass(frozen=True, slots=True)
 class RecordRow:
-    """A stored memory with its revision, its vector (shape (dim,)) and when it was written (Unix seconds)."""
+    """A stored memory with its revision, its vector (shape (dim,)) and when it was written (Unix seconds).
+
+    A vector has the shape (0,) where a memory has none in the space that is searched; see `app.store.vectors`.
+    """
 
     memory: Memory
     revision: int
@@ -40,8 +44,9 @@ class RecordRow:
 class RecordRepository:
     """Reads and writes memories; each call is one or two round trips, as its docstring says."""
 
-    def __init__(self, client: RedisClient) -> None:
+    def __init__(self, client: RedisClient, space: VectorSpace = DEFAULT) -> None:
         self._client = client
+        self._space = space
         self._touch = script(client, "record_touch")
         self._retag = script(client, "record_retag")
         self._large = LargeFilters(lambda: int(client.execute_command(*count_command("*"))[0]))
@@ -124,8 +129,13 @@ class RecordRepository:
             return []
         with self._client.pipeline(transaction=False) as pipeline:
             for key in record_keys:
-                pipeline.hmget(key, *PAGE_FIELDS, "vec")
-            return [_with_vector(row) for row in pipeline.execute()]
+                pipeline.hmget(key, *PAGE_FIELDS, self._space.field)
+            return [self._with_vector(row) for row in pipeline.execute()]
+
+    def _with_vector(self, row: Sequence[Any]) -> tuple[Memory, int, npt.NDArray[np.float32]] | None:
+        if row[1] is None:
+            return None
+        return record_from_row(row[:-1]), int(row[-2]), self._space.from_bytes(row[-1])
 
     def count(self, condition: MemoryFilter) -> int:
         """How many memories match. One round trip."""
@@ -158,10 +168,10 @@ class RecordRepository:
         )  # fmt: skip
         with self._client.pipeline(transaction=False) as pipeline:
             for key in reply[1:]:
-                pipeline.hmget(key, *PAGE_FIELDS, "vec", "put")
+                pipeline.hmget(key, *PAGE_FIELDS, self._space.field, "put")
             rows = pipeline.execute()
         return [
-            RecordRow(record_from_row(row[:4]), int(row[4]), np.frombuffer(row[5], np.float32), float(row[6]))
+            RecordRow(record_from_row(row[:4]), int(row[4]), self._space.from_bytes(row[5]), float(row[6]))
             for row in rows
             if row[1] is not None
         ]
@@ -213,7 +223,7 @@ class RecordRepository:
         known = self._large.knows(query)
         counted = known and stamp is not None and self._large.counted(query)
         near, told = search_commands(
-            query, vector=vector, text=text, k=k, scorer=scorer, policy=self._large.policy(query)
+            query, self._space, vector=vector, text=text, k=k, scorer=scorer, policy=self._large.policy(query)
         )
         commands = {
             "stamp": stamp if near and known else None,
@@ -292,12 +302,6 @@ def _hit(key: bytes, cues: bytes, accessed: bytes) -> Hit:
     )
 
 
-def _with_vector(row: Sequence[Any]) -> tuple[Memory, int, npt.NDArray[np.float32]] | None:
-    if row[1] is None:
-        return None
-    return record_from_row(row[:-1]), int(row[-2]), np.frombuffer(row[-1], np.float32)
-
-
 def _doc(memory: Memory) -> bytes:
     doc = codec.memory_to_json(memory)
     for name in _IN_OWN_FIELDS:
@@ -314,10 +318,8 @@ def _topic_tags(memory: Memory) -> dict[str, str]:
     return {name: value for name, value in tags.items() if value}
 
 
-def record_to_hash(
-    memory: Memory, vector: npt.NDArray[np.float32] | None, *, slots: Sequence[str] = (), valid_from: datetime
-) -> dict[str, Any]:
-    """The fields of a memory's hash; without a vector the stored one stays. `slots` are hashes of its attributes."""
+def record_to_hash(memory: Memory, *, slots: Sequence[str] = (), valid_from: datetime) -> dict[str, Any]:
+    """The fields of a memory's hash, all but its vectors. `slots` are hashes of its attributes."""
     fields: dict[str, Any] = {
         "id": keys.encode(memory.id),
         "ns": keys.encode(memory.namespace),
@@ -335,8 +337,6 @@ def record_to_hash(
         "doc": _doc(memory),
         "from": repr(valid_from.timestamp()),
     }
-    if vector is not None:
-        fields["vec"] = np.asarray(vector, dtype=np.float32).tobytes()
     if memory.valid_to is not None:
         fields.update(to=repr(memory.valid_to.timestamp()), old="1", by=keys.encode(memory.superseded_by))
     if memory.aliases:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -12,7 +13,9 @@ import orjson
 from app.memory.errors import InvalidRequest
 from app.memory.models import Scope
 from app.store import codec, keys
+from app.store.changes import packed, unpacked
 from app.store.client import RedisClient, store_errors
+from app.store.vectors import DEFAULT, Spaces, VectorSpace, is_vector_field
 
 SCAN_COUNT = 1_000
 CHUNK = 200
@@ -41,8 +44,16 @@ _WITHOUT_ID = ("ltmh", "ltmc", "ltmr", "ltmt")
 class TenantKeys:
     """Finds, deletes, reads and writes the keys of a tenant."""
 
-    def __init__(self, client: RedisClient) -> None:
+    def __init__(
+        self,
+        client: RedisClient,
+        spaces: Spaces | None = None,
+        fill: Callable[[Sequence[bytes]], object] = lambda _keys: None,
+    ) -> None:
+        """`fill` gives records the vectors that they lack: an export may come from a store with another model."""
         self._client = client
+        self._spaces = spaces or Spaces(DEFAULT)
+        self._fill = fill
 
     # -- finding -------------------------------------------------------------------------------------------------
 
@@ -125,7 +136,9 @@ class TenantKeys:
 
     def export_lines(self, namespace: str | None) -> Iterator[bytes]:
         """A tenant's data as JSON lines: a header, one line per key in a stable order, a footer with their number."""
-        yield _line({"format": FORMAT, "version": VERSION, "namespace": namespace})
+        embedding = asdict(self._spaces.serving)
+        del embedding["base_url"]
+        yield _line({"format": FORMAT, "version": VERSION, "namespace": namespace, "embedding": embedding})
         names = self.of_tenant(namespace)
         count = 0
         for start in range(0, len(names), CHUNK):
@@ -181,13 +194,14 @@ class TenantKeys:
         if not any_namespace and target != namespace:
             raise InvalidRequest(f"this is an export of namespace {target!r}, not of {namespace!r}")
         self._client.sadd(keys.NAMESPACES, keys.encode(target))
+        translate = self._translator(header.get("embedding"))
         done, ended = 0, False
         chunk: list[dict[str, Any]] = []
         for row in rows:
             if row.get("end"):
                 ended = row.get("lines") == done + len(chunk)
                 break
-            chunk.append(row)
+            chunk.append(translate(row))
             if len(chunk) == CHUNK:
                 self._write(target, chunk)
                 done += len(chunk)
@@ -197,6 +211,44 @@ class TenantKeys:
         yield done + len(chunk)
         if not ended:
             raise InvalidRequest(f"the export ends early: {done + len(chunk)} lines came, then no matching footer")
+
+    def _translator(self, embedding: dict[str, Any] | None) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        """What makes an export's vectors ours: those of our model under our field, no others.
+
+        Exports of before 0.2 do not say what their vectors are of: the model of the settings, as before.
+        """
+        ours = self._spaces.serving
+        theirs = VectorSpace(**embedding) if embedding else DEFAULT
+        comparable = ours.same_model(theirs) if embedding else not self._spaces.version
+        # In a memory's history an empty vector stands for one that is to be made when that state comes back.
+        missing = {ours.field: b""}
+
+        def fields(given: dict[str, Any], otherwise: dict[str, Any]) -> dict[str, Any]:
+            vectors = {name: value for name, value in given.items() if is_vector_field(name)}
+            kept = {name: value for name, value in given.items() if name not in vectors}
+            if not vectors:
+                return kept
+            same = comparable and theirs.field in vectors
+            return kept | ({ours.field: vectors[theirs.field]} if same else otherwise)
+
+        def image(raw: bytes) -> bytes:
+            sequence, event, *parts = unpacked(raw)
+            state = dict(zip((p.decode() for p in parts[::2]), parts[1::2], strict=True))
+            flat = (part for pair in fields(state, missing).items() for part in pair)
+            return packed([sequence, event, *(p.encode() if isinstance(p, str) else p for p in flat)])
+
+        def translate(row: dict[str, Any]) -> dict[str, Any]:
+            if row.get("kind") == "memory" and "hash" in row:
+                return {**row, "hash": fields(row["hash"], {})}
+            if (
+                row.get("kind") == "memory-versions"
+                and "list" in row
+                and not (comparable and theirs.field == ours.field)
+            ):
+                return {**row, "list": [_shown(image(_raw(item))) for item in row["list"]]}
+            return row
+
+        return translate
 
     def _write(self, namespace: str | None, rows: Sequence[dict[str, Any]]) -> None:
         with self._client.pipeline(transaction=False) as pipeline:
@@ -216,6 +268,7 @@ class TenantKeys:
                     pipeline.zadd(keys.outbox(namespace), {member: time.time()})
                     pipeline.zadd(keys.DUE_TENANTS, {keys.encode(namespace): time.time()}, lt=True)
             pipeline.execute()
+        self._fill([_key(namespace, row).encode() for row in rows if row["kind"] == "memory"])
 
 
 def _without_kind(field: bytes) -> bytes:

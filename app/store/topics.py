@@ -29,12 +29,16 @@ _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL
 
 @dataclass(frozen=True, slots=True)
 class CorpusState:
-    """What is known about a corpus without loading its model. `pending`: memories still wait for this version."""
+    """What is known about a corpus without loading its model. `pending`: memories still wait for this version.
+
+    `space` names the embeddings that it was fitted on.
+    """
 
     version: int
     memory_count: int
     fitted_at: datetime
     pending: bool = False
+    space: str = "vec"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ class TopicRepository:
         other slots than the model's, so each is switched by itself.
         """
         part = _corpus_part(model.corpus)
-        meta = {"ids": ",".join(model.ids)}
+        meta = {"ids": ",".join(model.ids), "space": model.space}
         tensors = {name: getattr(model, name) for name in _TENSORS}
         stored = {_STATE_FILE: save_tensors(tensors, metadata=meta), **files}
         with self._client.pipeline(transaction=False) as pipeline:
@@ -87,6 +91,7 @@ class TopicRepository:
                     "memory_count": model.memory_count,
                     "fitted_at": repr(model.fitted_at.timestamp()),
                     "pending": 1,
+                    "space": model.space,
                 },
             )
             for tenant in tenants:
@@ -108,14 +113,15 @@ class TopicRepository:
             tensors = load_tensors(raw)
         except SafetensorError:
             return None
-        header = codec.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
-        ids = header["__metadata__"]["ids"]
+        meta = codec.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])["__metadata__"]
+        ids = meta["ids"]
         return TopicModelState(
             corpus=corpus,
             version=version,
             fitted_at=state.fitted_at,
             memory_count=state.memory_count,
             ids=tuple(ids.split(",")) if ids else (),
+            space=meta.get("space", "vec"),
             **{name: tensors[name] for name in _TENSORS},
         )
 
@@ -210,6 +216,7 @@ def _state(stored: Mapping[bytes, bytes]) -> CorpusState | None:
         memory_count=int(stored[b"memory_count"]),
         fitted_at=codec.from_seconds(stored[b"fitted_at"]),
         pending=stored.get(b"pending") == b"1",
+        space=stored.get(b"space", b"vec").decode(),
     )
 
 

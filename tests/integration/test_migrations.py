@@ -11,7 +11,7 @@ import redis
 
 from app.config import Settings
 from app.memory.errors import BackendUnavailable, Conflict, InvalidRequest
-from app.store import index
+from app.store import index, vectors
 from app.store.client import connect
 from migrations import reindex, runner
 from migrations.lock import exclusive
@@ -73,6 +73,7 @@ def test_down_undoes_what_up_did(client, settings):
 
 def test_vectors_of_another_length_are_refused_before_anything_is_built(client, settings):
     runner.up(client, settings, str)
+    client.delete(vectors.STATE)  # a store of before migration 2: only the settings say what its vectors are
     with pytest.raises(InvalidRequest, match="384 dimensions"):
         reindex.reindex(client, settings.model_copy(update={"embedding_dimensions": 768}), str)
     assert index.describe(client, index.MEMORIES).name == "ltm-v1"

@@ -34,6 +34,7 @@ from app.store.candidates import count_command, search_commands
 from app.store.large_filters import LARGE, WALK, WALKED_SHARE
 from app.store.query import compile_filter
 from app.store.records import PAGE_FIELDS, record_to_hash, stamp_command
+from app.store.vectors import DEFAULT
 from tests.load.bench import FACTS, THINGS, round_trips, sentence
 from tests.load.search_bench import NEAREST, Vectors, exact, perturbed
 from tests.load.wire import Measured, Prepare, Request, hammer, run
@@ -153,6 +154,7 @@ def commands_of(tenant: str, mode: str, size: int, every: int, vectors: Vectors)
     for text, vector in zip(questions(), vectors, strict=True):
         near, told = search_commands(
             query,
+            DEFAULT,
             vector=vector if mode != "keyword" else None,
             text=text if mode != "semantic" else None,
             k=BLOCK_EDGES[0],

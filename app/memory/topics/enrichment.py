@@ -23,7 +23,11 @@ MODELS_IN_MEMORY = 64
 class TopicEnrichment:
     """Assigns topics to whole batches: at most one model call and one dot product for each tenant in the batch."""
 
-    def __init__(self, repository: TopicRepository, by_text: Callable[[], TopicModel], settings: Settings) -> None:
+    def __init__(
+        self, repository: TopicRepository, by_text: Callable[[], TopicModel], settings: Settings, space: str = "vec"
+    ) -> None:
+        """`space` names the embeddings that memories come with; a model that was fitted on others does not count."""
+        self.space = space
         self._repository = repository
         self._by_text = by_text
         self._settings = settings
@@ -40,7 +44,7 @@ class TopicEnrichment:
         fitted = self._settings.topic_model_source == "bertopic" and len(vectors) == len(memories)
         for namespace in dict.fromkeys(m.namespace for m in memories):
             rows = [row for row, memory in enumerate(memories) if memory.namespace == namespace]
-            serving = self._serving(namespace, vectors.shape[1]) if fitted else None
+            serving = self._serving(namespace) if fitted else None
             if serving is None:
                 by_text += rows
                 continue
@@ -58,24 +62,24 @@ class TopicEnrichment:
                 result[row] = assignment.with_labels(memories[row], labels, source=source)
         return result
 
-    def _serving(self, namespace: str | None, dimensions: int) -> tuple[TopicModelState, TenantTopics] | None:
+    def _serving(self, namespace: str | None) -> tuple[TopicModelState, TenantTopics] | None:
         tenant = self._repository.tenant(namespace)
         if tenant is None:
             return None
         model = self.model(tenant.corpus, tenant.version)
-        if model is None or model.centroids.shape[1] != dimensions:
+        if model is None:
             return None
         return model, tenant
 
     def model(self, corpus: Corpus, version: int) -> TopicModelState | None:
-        """A version of a model, from this process's memory when it was used lately."""
+        """A version of a model, from this process's memory when it was used lately; None if it is of other vectors."""
         key = (corpus, version)
         model = self._models.pop(key, None) or self._repository.load(corpus, version)
         if model is not None:
             self._models[key] = model
             if len(self._models) > MODELS_IN_MEMORY:
                 self._models.popitem(last=False)
-        return model
+        return model if model is None or model.space == self.space else None
 
 
 def fitted_topics(

@@ -121,6 +121,8 @@ class TopicRefit:
         return size.count < self._settings.topic_min_memories and size.state is None
 
     def _outgrown(self, corpus: Corpus, sizes: Sequence[TenantSize], state: CorpusState) -> bool:
+        if state.space != self._enrichment.space:
+            return True
         members = [s for s in sizes if (self._shares(s) if corpus.shared else s.namespace == corpus.namespace)]
         count = sum(size.count for size in members)
         new = sum(self._repository.count(size.namespace, since=state.fitted_at) for size in members)
@@ -201,7 +203,7 @@ class TopicRefit:
             part = pairs[start : start + READ_BATCH]
             rows = self._records.read_keys_with_vectors([key for _, key in part])
             for (place, _), row in zip(part, rows, strict=True):
-                if row is not None:
+                if row is not None and len(row[2]):
                     texts.append(row[0].text)
                     tenant_of.append(place)
                     vectors.append(row[2])
@@ -230,6 +232,7 @@ class TopicRefit:
             floors=found.floors,
             typical=found.typical,
             projection=assignment.turned_like(old, found.projection, found.centroids),
+            space=self._enrichment.space,
         )
         tenants = []
         for place, namespace in enumerate(sample.tenants):
@@ -287,7 +290,9 @@ class TopicRefit:
         left = list(keys)
         for _ in range(UPDATE_TRIES):
             rows = [
-                (key, row) for key, row in zip(left, self._records.read_keys_with_vectors(left), strict=True) if row
+                (key, row)
+                for key, row in zip(left, self._records.read_keys_with_vectors(left), strict=True)
+                if row is not None and len(row[2])
             ]
             if not rows:
                 break

@@ -29,7 +29,8 @@ class TopicModelState:
 
     `ids` (k) stay the same over refits for topics that stay. `centroids` (k, dim) are unit rows. A memory whose cosine
     to a centroid is below its `floors` (k) is not in the topic; `typical` (k) is the median cosine of its members.
-    `projection` (dim + 1, 2) maps a vector (and a 1) onto the map.
+    `projection` (dim + 1, 2) maps a vector (and a 1) onto the map. All of it holds for vectors of one space only,
+    which is named by its field (see `app.store.vectors`).
     """
 
     corpus: Corpus
@@ -41,6 +42,7 @@ class TopicModelState:
     floors: Array
     typical: Array
     projection: Array
+    space: str = "vec"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 -- ARGV: 1 expected version ('' any)  2 now (s)  3 versions kept per memory  4 entries kept in the log
 --       5 seconds a deleted memory can be restored (0: not at all)  6 key prefix of the scope's records
 --       7 refuse a known fact ('1' as a conflict, '0' by skipping the change)  8 number of changes
---       9 entries kept in the user's stream of events (0: no events)
+--       9 entries kept in the user's stream of events (0: no events)  10 fields of vectors, with commas
 --       then per change: kind ('put'|'drop')  encoded id  expected revision ('' any, '0' absent)  fingerprint
 --       exclusive ('1': the fingerprint must not be another current memory's)  event JSON ('' none)
 --       keep history ('1'|'0')  tombstone JSON ('' none)  stated (s, '' any)  number of fields  field, value…
@@ -11,6 +11,10 @@
 local function current(id)
   local key = ARGV[6] .. id
   return redis.call('EXISTS', key) == 1 and redis.call('HEXISTS', key, 'to') == 0
+end
+
+local function is_vector(name)
+  return string.match(name, '^vec%d*$') ~= nil
 end
 
 local function pack(parts)
@@ -25,7 +29,7 @@ if ARGV[1] ~= '' and (redis.call('GET', KEYS[2]) or '0') ~= ARGV[1] then
   return { 'conflict', '' }
 end
 local erased = redis.call('GET', KEYS[5])
-local changes, at = {}, 10
+local changes, at = {}, 11
 for i = 1, tonumber(ARGV[8]) do
   local count = tonumber(ARGV[at + 9])
   local change = {
@@ -33,6 +37,9 @@ for i = 1, tonumber(ARGV[8]) do
     exclusive = ARGV[at + 4] == '1', event = ARGV[at + 5], history = ARGV[at + 6] == '1', tombstone = ARGV[at + 7],
     stated = ARGV[at + 8], from = at + 10, to = at + 9 + count, record = KEYS[4 + 2 * i], versions = KEYS[5 + 2 * i],
   }
+  for j = change.from, change.to, 2 do
+    change.embedded = change.embedded or is_vector(ARGV[j])
+  end
   changes[i] = change
   at = change.to + 1
   local old = redis.call('HMGET', change.record, 'rev', 'fp')
@@ -81,10 +88,14 @@ for i = 1, #changes do
   else
     local known = change.revision and true or false
     if change.history and known then
+      -- Vectors that the change leaves as they are need not be kept twice: undoing it leaves them as well.
       local image = redis.call('HGETALL', change.record)
       local entry = { tostring(sequence), change.event }
-      for j = 1, #image do
-        entry[#entry + 1] = image[j]
+      for j = 1, #image, 2 do
+        if change.embedded or change.kind == 'drop' or not is_vector(image[j]) then
+          entry[#entry + 1] = image[j]
+          entry[#entry + 1] = image[j + 1]
+        end
       end
       redis.call('RPUSH', change.versions, pack(entry))
       redis.call('LTRIM', change.versions, -tonumber(ARGV[3]), -1)
@@ -113,9 +124,16 @@ for i = 1, #changes do
         fields[#fields + 1] = ARGV[j + 1]
         given[ARGV[j]] = true
       end
-      -- What the change leaves out (the vector of an unchanged text, what searches counted) stays.
-      local kept = redis.call('HMGET', change.record, 'vec', 'accessed', 'count')
-      for j, name in ipairs({ 'vec', 'accessed', 'count' }) do
+      -- What the change leaves out stays: what searches counted, and the vectors of an unchanged text. One vector
+      -- of a changed text and another of the old one would not go together.
+      local names = { 'accessed', 'count' }
+      if not change.embedded then
+        for name in string.gmatch(ARGV[10], '[^,]+') do
+          names[#names + 1] = name
+        end
+      end
+      local kept = redis.call('HMGET', change.record, unpack(names))
+      for j, name in ipairs(names) do
         if not given[name] and kept[j] then
           fields[#fields + 1] = name
           fields[#fields + 1] = kept[j]

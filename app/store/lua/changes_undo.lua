@@ -13,6 +13,10 @@ local function unpacked(blob)
   return parts
 end
 
+local function is_vector(name)
+  return string.match(name, '^vec%d*$') ~= nil
+end
+
 local entries = {}
 for i = 6, #ARGV do
   local blob = redis.call('LINDEX', KEYS[4 + 2 * (i - 5)], -1)
@@ -30,13 +34,23 @@ for i = 6, #ARGV do
   if present and redis.call('HGET', KEYS[1], present) == id then
     redis.call('HDEL', KEYS[1], present)
   end
+  local now = redis.call('HGETALL', record)
   redis.call('DEL', record)
   redis.call('RPOP', versions)
   redis.call('PERSIST', versions)
   if #entry > 2 then
-    local fields = {}
-    for j = 3, #entry do
+    local fields, embedded = {}, false
+    for j = 3, #entry, 2 do
+      embedded = embedded or is_vector(entry[j])
       fields[#fields + 1] = entry[j]
+      fields[#fields + 1] = entry[j + 1]
+    end
+    -- A change that left the vectors as they were did not keep them: they are those that the memory has.
+    for j = 1, embedded and 0 or #now, 2 do
+      if is_vector(now[j]) then
+        fields[#fields + 1] = now[j]
+        fields[#fields + 1] = now[j + 1]
+      end
     end
     redis.call('HSET', record, unpack(fields))
     local fingerprint = redis.call('HGET', record, 'fp')
