@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import islice
 
 from app.memory.extraction.dialogue import ASSISTANT_ROLES, SYSTEM_ROLES, heard, speaker_of
 from app.memory.models import Candidate, ExtractionWindow, Message
@@ -152,11 +153,16 @@ class _Ground:
 
     def _quoted(self, quote: str, cited: Sequence[Message]) -> tuple[Message | None, tuple[int, int] | None]:
         """The message in which the quote stands, cited ones first, and where."""
-        words = _WORD.findall(quote)[:60]
+        words = list(islice(_WORD.finditer(quote), 60))
         if not words:
             return None, None
-        pattern = re.compile(r"[\W_]+".join(map(re.escape, words)), re.IGNORECASE)
+        exact = quote[words[0].start() : words[-1].end()]
+        pattern: re.Pattern[str] | None = None
         for message in dict.fromkeys((*cited, *self._messages)):
+            if (start := message.content.find(exact)) >= 0:
+                return message, (start, start + len(exact))
+            if pattern is None:  # made only for quotes that were copied with other signs or in another case
+                pattern = re.compile(r"[\W_]+".join(re.escape(word.group()) for word in words), re.IGNORECASE)
             if match := pattern.search(message.content):
                 return message, match.span()
         return None, None
