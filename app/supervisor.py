@@ -37,7 +37,7 @@ from app.store.embedded import EmbeddedRedis
 READY_TIMEOUT_SECONDS = 180.0
 # Without it the platform still works.
 OPTIONAL = {"flower", "mcp"}
-STOP_ORDER = (("web", "beat", "flower", "mcp"), ("worker",))
+STOP_ORDER = (("web", "beat", "flower", "mcp"), ("worker", "llm"))
 
 PROCFILE = Path(__file__).resolve().parents[1] / "Procfile"
 
@@ -163,6 +163,12 @@ class Stack:
     def _start(self) -> None:
         commands = read_procfile(PROCFILE)
         release = commands.pop("release")
+        if self.settings.llm_configured:
+            # One port cannot be that of two workers.
+            self.environment |= {"WORKER_QUEUES": "ml,store"}
+            commands["llm"] = f"WORKER_METRICS_PORT=0; export WORKER_METRICS_PORT; {commands['llm']}"
+        else:
+            del commands["llm"]
         self.processes = ProcessGroup(commands, self.environment, self.logs, optional=OPTIONAL, say=_warn)
         with console.status("starting Redis") as status:
             if not self.settings.redis_url:

@@ -156,8 +156,8 @@ def test_two_stacks_run_side_by_side_and_a_signal_leaves_nothing_of_either(start
     assert other.process.returncode == 0
 
 
-def test_flower_wants_its_password_and_listens_on_loopback_only(start):
-    stack = start()
+def test_flower_wants_its_password_and_a_model_that_is_configured_gets_a_worker_that_waits_in_threads(start):
+    stack = start(OPENAI_BASE_URL="http://127.0.0.1:9/v1")
     url, user, password = stack.wait_until_said(r"Flower +(\S+) +user (\S+), password (\S+)").groups()
 
     def get(credentials: str | None) -> int:
@@ -178,6 +178,9 @@ def test_flower_wants_its_password_and_listens_on_loopback_only(start):
     assert get(None) == 401
     assert get(f"{user}:wrong") == 401
     assert url.startswith("http://127.0.0.1:")
+    stack.wait_until_ready()
+    assert stack.pids("celery.* worker -Q llm -P threads")
+    assert stack.pids("celery.* worker -Q ml,store")
 
 
 def test_what_dies_comes_back(start):
