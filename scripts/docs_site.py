@@ -32,6 +32,7 @@ ORDER: tuple[tuple[str, tuple[str, ...]], ...] = (
             "configuration.md",
             "operations.md",
             "embedding-models.md",
+            "performance.md",
             "security.md",
             "explorer.md",
             "benchmarks.md",
