@@ -20,6 +20,8 @@ Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
 CUE_SEPARATOR = "\x1f"
 CUES = 5
+# Where the graph is walked, it is with more care than the index's own EF_RUNTIME. Figures: docs/retrieval.md.
+WALK_BREADTH = 200
 _RETURNED = ("accessed", "cues")
 
 
@@ -128,7 +130,7 @@ def search_commands(
 
 def _vector_command(query: str, vector: npt.NDArray[np.float32], k: int, policy: str | None) -> list[Any]:
     blob = vector.astype(np.float32).tobytes()
-    attributes = f" HYBRID_POLICY {policy}" if policy else ""
+    attributes = f" HYBRID_POLICY {policy} EF_RUNTIME {WALK_BREADTH}" if policy else ""
     text = f"({query})=>[KNN $k @vec $vector{attributes} AS dist]"
     return ["FT.SEARCH", index.MEMORIES, text, "PARAMS", "4", "k", str(k), "vector", blob, "SORTBY", "dist", "ASC",
             "RETURN", "3", "dist", *_RETURNED, "LIMIT", "0", str(k), "DIALECT", "2"]  # fmt: skip
