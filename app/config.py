@@ -81,7 +81,12 @@ class Settings(BaseSettings):
         150, ge=10, description="Age at which an unacknowledged task is delivered again; must exceed the time limit."
     )
     task_time_limit_seconds: int = Field(120, ge=5, description="Hard time limit of one task.")
-    task_max_attempts: int = Field(5, ge=1, description="Deliveries of one task before it is recorded as failed.")
+    task_max_attempts: int = Field(5, ge=1, description="Starts of one piece of work before it is recorded as failed.")
+    worker_stall_seconds: float = Field(
+        120.0,
+        ge=0,
+        description="A worker that could take waiting tasks and takes none for so long ends and is restarted; 0: off.",
+    )
 
     # HTTP
     host: str = Field("127.0.0.1", description="Bind address of the web process.")

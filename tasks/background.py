@@ -7,8 +7,6 @@ import time
 from typing import Any
 
 import structlog
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from app.config import get_settings
 from app.memory.background import QueueState, Schedule
@@ -18,24 +16,21 @@ from app.memory.topics.values import Corpus
 from tasks import pipelines, schedule
 from tasks.celery_app import app
 from tasks.observing import SENT_AT
-from tasks.queues import Queue
+from tasks.queues import BROKER_AWAY, Queue, depth
 from tasks.topics import refit
 
 log = structlog.get_logger(__name__)
-_AWAY = (OperationalError, RedisError, ConnectionError, TimeoutError, OSError)
 
 
 def _state(channel: Any, queue: str, *, with_age: bool) -> QueueState:
-    if not hasattr(channel, "_size"):  # not one of kombu's virtual transports: RabbitMQ
-        return QueueState(queue, channel.queue_declare(queue, passive=True).message_count, 0.0)
-    depth = int(channel._size(queue))
+    waiting = depth(channel, queue)
     oldest = 0.0
-    if with_age and depth and hasattr(channel, "client"):
+    if with_age and waiting and hasattr(channel, "client"):
         # New messages are pushed at the left end, workers take from the right one.
         raw = channel.client.lindex(queue, -1)
         sent_at = json.loads(raw).get("headers", {}).get(SENT_AT) if raw else None
         oldest = max(0.0, time.time() - sent_at) if sent_at else 0.0
-    return QueueState(queue, depth, oldest)
+    return QueueState(queue, waiting, oldest)
 
 
 class CeleryBackground:
@@ -81,12 +76,12 @@ class CeleryBackground:
             with app.connection_for_read() as connection:
                 channel = connection.default_channel
                 return [_state(channel, queue.value, with_age=with_age) for queue in Queue]
-        except _AWAY as error:
+        except BROKER_AWAY as error:
             raise BackendUnavailable(f"the broker is not available: {type(error).__name__}") from error
 
     @staticmethod
     def _send(chain: object) -> None:
         try:
             chain.apply_async()  # type: ignore[attr-defined]
-        except _AWAY as error:
+        except BROKER_AWAY as error:
             log.warning("broker away; the outbox will start this later", error=str(error))

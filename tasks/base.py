@@ -25,6 +25,8 @@ MAX_RETRIES = 4
 MAX_BACKOFF_SECONDS = 30.0
 # After its own retries a piece of work rests this long, times its tries, before the outbox starts it again.
 REST_SECONDS = 15.0
+# Header of a chain's first task.
+BEGINS = "begins"
 
 Reference = list[Any]
 
@@ -135,9 +137,14 @@ def segment(self: StepTask, reference: Reference, names: list[str], run_id: str 
     `run_id` goes to the first step of a promotion, which opens the batch under it.
     """
     extra = () if run_id is None else (run_id,)
+    begins = (self.request.headers or {}).get(BEGINS) and not self.request.retries
     for done, name in enumerate(names):
         try:
             with observed(name):
+                if begins and not done:
+                    self.engine.outbox.begin(
+                        unpack(reference), time.time() + self.engine.settings.promotion_lease_seconds
+                    )
                 result = _steps[name].function(self.engine, unpack(reference), *extra)
         except Exception as error:
             error.add_note(name)  # so that the failure's record says which of the steps it was

@@ -13,6 +13,7 @@ from celery.signals import (
     celeryd_init,
     heartbeat_sent,
     setup_logging,
+    worker_init,
     worker_process_init,
     worker_ready,
     worker_shutdown,
@@ -24,6 +25,7 @@ from app.config import Settings, get_settings
 from app.counting import share_between_processes
 from app.logs import configure_logging
 from app.memory.errors import BackendUnavailable
+from tasks import broker
 from tasks.queues import Queue
 from tasks.schedule import beat_schedule, schedules
 
@@ -40,6 +42,9 @@ def configure(application: Celery, settings: Settings) -> None:
         "unacked_restore_throttle": 1,
         "socket_keepalive": True,
         "health_check_interval": 30,
+        # A broker that hangs is one that is away. Longer than the second for which kombu waits for a task at a time.
+        "socket_timeout": max(2.0, settings.redis_timeout_seconds),
+        "socket_connect_timeout": max(2.0, settings.redis_timeout_seconds),
     }
     if settings.redis_sentinel_service and not settings.celery_broker_url:
         transport["master_name"] = settings.redis_sentinel_service
@@ -53,6 +58,7 @@ def configure(application: Celery, settings: Settings) -> None:
         },
         visibility_timeout=visibility,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
         # Publishing must fail fast when the broker is away: the outbox has the work already.
         broker_connection_timeout=2,
         task_publish_retry=True,
@@ -74,21 +80,25 @@ def configure(application: Celery, settings: Settings) -> None:
         worker_send_task_events=True,
         worker_soft_shutdown_timeout=10.0,
         worker_enable_soft_shutdown_on_idle=True,
-        worker_cancel_long_running_tasks_on_connection_loss=True,
+        # A broker that was away for a moment is no reason to kill the children: what they do is idempotent, and their
+        # time limit ends before the broker delivers it again. Without it, recovery took as long as loading the models.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_max_tasks_per_child=10_000,
         task_serializer="json",
         accept_content=["json"],
         timezone="UTC",
+        beat_scheduler="tasks.beat:Scheduler",
         beat_schedule=beat_schedule(settings),
         beat_max_loop_interval=max(0.2, min(5.0, settings.dispatch_interval_seconds)),
     )
 
 
+broker.use()
 app = Celery(
     "tasks",
     task_cls="tasks.observing:ObservedTask",
     include=[
-        "tasks.base", "tasks.steps", "tasks.housekeeping", "tasks.topics", "tasks.maintenance",
+        "tasks.base", "tasks.steps", "tasks.housekeeping", "tasks.topics", "tasks.maintenance", "tasks.watchdog",
     ],
 )  # fmt: skip
 configure(app, get_settings())
@@ -106,6 +116,17 @@ def _name_jobs(sender: Celery, **_: Any) -> None:
     for job in schedules(get_settings()):
         if job.task in sender.tasks:
             sender.tasks[job.task].job = job.name
+
+
+@worker_init.connect
+def _publish_patiently(**_: Any) -> None:
+    """Unlike a request, a task can wait for the broker: else its next step would wait for the lease, for minutes."""
+    app.conf.task_publish_retry_policy = {
+        "max_retries": 20,
+        "interval_start": 0.1,
+        "interval_step": 0.2,
+        "interval_max": 2.0,
+    }
 
 
 _metrics: list[Path] = []

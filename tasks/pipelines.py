@@ -13,7 +13,7 @@ from typing import Any
 from celery import chain
 
 from app.memory.models import BatchRef, FoldRef, SessionRef, ViewRunRef
-from tasks.base import Step, pack, segment
+from tasks.base import BEGINS, Step, pack, segment
 from tasks.queues import Queue
 from tasks.steps import (
     acknowledge,
@@ -64,5 +64,6 @@ def _chain(reference: list[Any], *steps: Step, run_id: str | None = None) -> Any
     for queue, neighbours in groupby(steps, key=lambda one: one.queue):
         names = [one.name for one in neighbours]
         arguments = (names,) if segments else (reference, names, run_id)
-        segments.append(segment.s(*arguments).set(queue=queue.value, shadow=" → ".join(names)))
+        headers = {} if segments else {BEGINS: True}
+        segments.append(segment.s(*arguments).set(queue=queue.value, shadow=" → ".join(names), headers=headers))
     return chain(*segments)

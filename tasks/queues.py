@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import enum
+from typing import Any
+
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+# What a broker that is away raises; kombu passes some of its client's errors through.
+BROKER_AWAY = (OperationalError, RedisError, ConnectionError, TimeoutError, OSError)
 
 
 class Queue(enum.StrEnum):
@@ -11,3 +18,11 @@ class Queue(enum.StrEnum):
     LLM = "llm"
     ML = "ml"
     STORE = "store"
+
+
+def depth(channel: Any, queue: str) -> int:
+    """Tasks that wait in a queue."""
+    if hasattr(channel, "_size"):
+        return int(channel._size(queue))
+    # Not one of kombu's virtual transports: RabbitMQ.
+    return int(channel.queue_declare(queue, passive=True).message_count)

@@ -37,6 +37,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Server]:
     request.config.stash[_STACK] = own
     try:
         yield own.start()
+        assert not own.restarts, "no test of this stack has a reason to end a process"
     finally:
         own.stop()
 

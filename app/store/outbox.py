@@ -49,6 +49,7 @@ class Outbox:
         self._client = client
         self._events = events or EventRepository(client, 0)
         self._claim = script(client, "outbox_claim")
+        self._begin = script(client, "outbox_begin")
 
     def ping(self) -> None:
         """Raise BackendUnavailable unless Redis answers and both indexes are there."""
@@ -87,6 +88,11 @@ class Outbox:
                     self._announce(pipeline, _member(namespace, raw.decode()))
                 pipeline.execute()
         return [_member(namespace, raw.decode()) for raw in claimed], len(dead)
+
+    def begin(self, ref: Work, due: float) -> None:
+        """A worker starts with the work: count a try, and bring the work back at `due` if this one comes to nothing."""
+        namespace, member = _name(ref)
+        self._begin(keys=[keys.outbox(namespace), keys.outbox_state(namespace)], args=[member, f"{due:.3f}"])
 
     def _announce(self, pipeline: Any, ref: Work) -> None:
         """Tell, as part of a round trip, that work was given up."""
@@ -154,7 +160,7 @@ class Outbox:
             pipeline.execute()
 
     def tries(self, ref: Work) -> int:
-        """How often this work has been started since it last succeeded."""
+        """How often workers have started with this work since it last succeeded."""
         return self.tries_of([ref])[0]
 
     def tries_of(self, refs: Sequence[Work]) -> list[int]:

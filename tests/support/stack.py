@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,13 +59,13 @@ FAST: Mapping[str, str] = {
 # A part that dies is missed after seconds, not minutes.
 QUICK_RECOVERY: Mapping[str, str] = {
     "PROMOTION_LEASE_SECONDS": "10",
-    # With so short a lease, waiting in a queue counts as a try.
-    "TASK_MAX_ATTEMPTS": "50",
     "TASK_TIME_LIMIT_SECONDS": "20",
+    "WORKER_STALL_SECONDS": "15",
     "BROKER_VISIBILITY_TIMEOUT_SECONDS": "25",
     "REDIS_TIMEOUT_SECONDS": "2",
 }
 START_TIMEOUT_SECONDS = 120.0
+_SUPERVISED = ("web", "worker", "beat")
 
 
 def free_port() -> int:
@@ -89,7 +90,11 @@ class Server:
 
 
 class Stack(Server):
-    """All processes of the platform in a temporary directory; each can be killed and started again."""
+    """All processes of the platform in a temporary directory; each can be killed and started again.
+
+    A process that ends by itself is started again after a second, as `agent-memory up`, compose and Kubernetes do;
+    `restarts` says which did. What a test kills stays away until the test starts it.
+    """
 
     def __init__(self, **settings: str) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="agent-memory-stack-"))
@@ -108,6 +113,11 @@ class Stack(Server):
             **settings,
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.restarts: list[str] = []
+        self._commands: dict[str, tuple[str, ...]] = {}
+        self._changing = threading.Lock()
+        self._stopped = threading.Event()
+        self._supervisor = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
 
     # -- whole -------------------------------------------------------------------------------------------------
 
@@ -124,11 +134,13 @@ class Stack(Server):
         self.start_web()
         if worker:
             self.wait_until_ready()
+        self._supervisor.start()
         return self
 
     def stop(self) -> None:
         """Kill everything and delete the directory."""
         self.http.close()
+        self._stopped.set()
         for name in list(self.processes):
             self.kill(name)
         self.redis.stop()
@@ -180,13 +192,15 @@ class Stack(Server):
 
     def kill(self, name: str) -> None:
         """`kill -9` a process and all its children; waits until they are gone."""
-        process = self.processes.pop(name, None)
-        if process is not None:
-            kill_group(process)
+        with self._changing:
+            process = self.processes.pop(name, None)
+            if process is not None:
+                kill_group(process)
 
     def terminate(self, name: str, *, grace_seconds: float = 30.0) -> None:
         """Stop a process as an operator does (TERM, then KILL)."""
-        process = self.processes.pop(name, None)
+        with self._changing:
+            process = self.processes.pop(name, None)
         if process is not None:
             terminate(process, grace_seconds=grace_seconds)
 
@@ -197,6 +211,12 @@ class Stack(Server):
 
     def _spawn(self, name: str, *command: str) -> subprocess.Popen[bytes]:
         self.kill(name)
+        with self._changing:
+            self._commands[name] = command
+            return self._launch(name)
+
+    def _launch(self, name: str) -> subprocess.Popen[bytes]:
+        command = self._commands[name]
         with (self.directory / f"{name}.log").open("ab") as log:
             self.processes[name] = spawn(
                 [str(BIN / command[0]), *command[1:]],
@@ -207,6 +227,15 @@ class Stack(Server):
                 death_signal=signal.SIGKILL,
             )
         return self.processes[name]
+
+    def _supervise(self) -> None:
+        while not self._stopped.wait(1.0):
+            with self._changing:
+                for name, process in list(self.processes.items()):
+                    if process.poll() is not None and name in _SUPERVISED and not self._stopped.is_set():
+                        kill_group(process)
+                        self.restarts.append(f"{name} ended with exit code {process.returncode}")
+                        self._launch(name)
 
     # -- looking inside ------------------------------------------------------------------------------------------
 
@@ -227,6 +256,7 @@ def private_stack(*, worker: bool = True, **settings: str) -> Iterator[Stack]:
     try:
         yield stack.start(worker=worker)
     except BaseException:
+        print("restarted:", stack.restarts)
         for name in stack.logs():
             print(f"--- {name} ---\n{stack.tail(name)}")
         raise
