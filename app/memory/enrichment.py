@@ -47,12 +47,12 @@ class Enrichments:
     def gathered(self, claimed: Sequence[Work]) -> list[Work]:
         """The same work of one tenant, with what awaits enrichment in few batches instead of many.
 
-        A batch that was claimed before goes alone: should it be what makes an enrichment fail, it spoils no others.
+        A batch that a worker began with goes alone: should it be what makes an enrichment fail, it spoils no others.
         """
         waiting = [work for work in claimed if isinstance(work, BatchRef) and work.kind == KIND]
         if len(waiting) < 2:
             return list(claimed)
-        fresh = [ref for ref, tries in zip(waiting, self._outbox.tries_of(waiting), strict=True) if tries <= 1]
+        fresh = [ref for ref, tries in zip(waiting, self._outbox.tries_of(waiting), strict=True) if not tries]
         batches = [batch for batch in self._batches.load_many(fresh) if batch is not None]
         work: list[Work] = [one for one in claimed if one not in set(fresh)]
         for group in _groups(batches):
