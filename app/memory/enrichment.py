@@ -49,7 +49,7 @@ class Enrichments:
     def gathered(self, claimed: Sequence[Work]) -> list[Work]:
         """The same work of one tenant, with what awaits enrichment in few batches instead of many.
 
-        A batch that was tried before goes alone: should it be what makes an enrichment fail, it spoils no others.
+        A batch that a worker began with goes alone: should it be what makes an enrichment fail, it spoils no others.
         """
         waiting = [work for work in claimed if isinstance(work, BatchRef) and work.kind == KIND]
         if len(waiting) < 2:

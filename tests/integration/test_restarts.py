@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,10 +28,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(280)]
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    """One private stack; each test leaves it as it found it."""
-    with private_stack() as own:
-        yield own
+def stack(breakable: Stack) -> Stack:
+    """Not the one that all other tests share."""
+    return breakable
 
 
 def put_sessions(stack: Stack, namespace: str, count: int) -> list:
@@ -77,6 +77,38 @@ def test_a_full_redis_refuses_writes_with_503_serves_reads_and_recovers(stack: S
     assert_promoted_once(Api(stack.http, again[0].scope["namespace"]), again)
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits another process's files")
+def test_a_full_disk_refuses_writes_with_503_serves_reads_and_recovers(stack: Stack, namespace):
+    """Redis cannot append to its file: it refuses all writes, the broker's included, until there is room again."""
+    api = Api(stack.http, namespace)
+    session = a_session().of(namespace, "u").with_messages("I live in Lisbon.")
+    session.put(stack.http)
+    memory = a_memory("User likes tea")
+    api.create(memory)
+    api.wait_until_promoted(session.session_id, **session.scope)
+    before = put_sessions(stack, unique("ns"), 20)
+    path = f"/v1/working-memory/{session.session_id}"
+    new = {"memories": [a_memory("User likes coffee", namespace=namespace)]}
+    stack.redis.fill_disk()
+    try:
+        wait_until(lambda: stack.http.put(path, json=session.body).status_code == 503, 15, "Redis notices")
+        for method, target, body in (("PUT", path, session.body), ("POST", "/v1/long-term-memory/", new)):
+            answer = stack.http.request(method, target, json=body)
+            refusal(answer, 503)
+            assert int(answer.headers["Retry-After"]) >= 1
+        assert stack.http.get(path, params=session.scope).status_code == 200
+        assert stack.http.get(f"/v1/long-term-memory/{memory['id']}").status_code == 200
+        assert "User likes tea" in api.texts("what does the user drink, asked while the disk is full?")
+        wait_until(lambda: "MISCONF" in stack.tail("worker", 1000), 15, "the worker has met the full disk")
+    finally:
+        stack.redis.free_disk()
+    freed = time.monotonic()
+    wait_until(lambda: stack.http.post("/v1/long-term-memory/", json=new).status_code == 200, 15, "Redis writes again")
+    written = time.monotonic() - freed
+    assert_promoted_once(Api(stack.http, before[0].scope["namespace"]), before)
+    print(f"writes again {written:.1f} s after there was room, the work done after {time.monotonic() - freed:.1f} s")
+
+
 def test_two_beats_by_mistake_do_nothing_twice(stack: Stack, namespace):
     schedule = str(stack.directory / "second-beat-schedule")
     stack._spawn("beat2", "celery", "-A", "tasks.celery_app", "beat", "-s", schedule, "--pidfile=", "-l", "INFO")
@@ -87,8 +119,26 @@ def test_two_beats_by_mistake_do_nothing_twice(stack: Stack, namespace):
         stack.terminate("beat2")
 
 
+@pytest.mark.parametrize("skew", [60, pytest.param(-8, marks=pytest.mark.load)])
+def test_a_worker_with_another_clock_does_all_work_once_and_the_doctor_tells(stack: Stack, namespace, skew):
+    stack.environment["CLOCK_SKEW_SECONDS"] = str(skew)
+    stack.start_worker("tests.support.skewed_worker")
+    try:
+        sessions = put_sessions(stack, namespace, 10)
+        took = assert_promoted_once(Api(stack.http, namespace), sessions)
+        print(f"the worker's clock is {skew:+d} s from the others', all was promoted after {took:.1f} s")
+        doctor = stack._spawn("doctor", "agent-memory", "doctor")
+        doctor.wait(60)
+        assert re.search(
+            rf"the worker is {abs(skew)}\.\d+ s {'ahead of' if skew > 0 else 'behind'}", stack.tail("doctor")
+        )
+    finally:
+        stack.start_worker()
+        stack.wait_until_ready()
+
+
 def test_a_worker_that_is_told_to_stop_hands_its_work_over(stack: Stack, namespace):
-    sessions = put_sessions(stack, namespace, 30)
+    sessions = put_sessions(stack, namespace, 20)
     api = Api(stack.http, namespace)
     wait_until(lambda: api.search(limit=1)["total"] > 0, 60, "the first memory is there")
     worker = stack.processes["worker"]

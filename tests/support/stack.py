@@ -21,7 +21,7 @@ from pathlib import Path
 import httpx
 
 from app.child_process import kill_group, spawn, terminate
-from app.store.embedded import EmbeddedRedis
+from tests.support.redis_server import FillableRedis
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,7 +98,7 @@ class Stack(Server):
 
     def __init__(self, **settings: str) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="agent-memory-stack-"))
-        self.redis = EmbeddedRedis(self.directory)
+        self.redis = FillableRedis(self.directory)
         self.port = free_port()
         self.metrics_port = free_port()
         super().__init__(f"http://127.0.0.1:{self.port}")
@@ -169,10 +169,10 @@ class Stack(Server):
         self._spawn("web", "gunicorn", "-c", "python:app.gunicorn_conf", "app.wsgi:application")
         wait_until(lambda: self._status("/healthz") == 200, START_TIMEOUT_SECONDS, "the web process answers")
 
-    def start_worker(self) -> None:
+    def start_worker(self, app: str = "tasks.celery_app") -> None:
         """Start a worker of two processes for all queues; does not wait for it."""
         self._spawn(
-            "worker", "celery", "-A", "tasks.celery_app", "worker", "-Q", "llm,ml,store", "-c", "2",
+            "worker", "celery", "-A", app, "worker", "-Q", "llm,ml,store", "-c", "2",
             "-n", f"worker-{self.port}@%h", "-l", "INFO", "--without-gossip", "--without-mingle",
         )  # fmt: skip
 
