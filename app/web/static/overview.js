@@ -38,6 +38,7 @@ async function ready(signal) {
   const wrong = Object.entries(report.checks).filter(([, state]) => state !== "ok").map(([name, state]) => `${name}: ${state}`);
   return [
     el("div", { class: "tiles" }, tile("Server", report.ready ? "ready" : "not ready", wrong.join("; ")),
+      report.queue_depth !== undefined && tile("Queue depth", report.queue_depth.toLocaleString(), "tasks that wait for a worker"),
       outbox && tile("Sessions waiting", outbox.total, `${outbox.due} due, oldest for ${number(outbox.oldest_due_seconds, 0)} s`),
       outbox && tile("Given up", outbox.dead, outbox.dead ? "their tasks say why" : "none")),
     el("details", {}, el("summary", {}, "Models in use"),
@@ -57,6 +58,24 @@ async function remembered(signal) {
     await overTime(signal),
     el("div", { class: "split even" }, table(["Topic", "Memories"], topics.topics.map((t) => [t.topic, t.count])),
       table(["Entity", "Kind", "Memories"], entities.entities.map((e) => [e.entity, e.type || "–", e.count]))),
+  ];
+}
+
+const VERDICTS = {
+  stored: ["New", "nothing like it was known"],
+  same: ["Known already", "nothing was added"],
+  merged: ["Merged", "made a known memory more exact"],
+  updated: ["Superseded an older one", "the older stays in the history"],
+  replaced: ["Replaced", "the same id was stored again"],
+  deleted: ["Kept out", "the user deleted that fact"],
+};
+
+async function verdicts(signal) {
+  const { verdicts: counts, total: all } = await call("GET", "/v1/usage/verdicts", { query: scope(), signal });
+  const rows = Object.entries(VERDICTS).map(([name, [title, note]]) => [title, counts[name], note]);
+  return [
+    el("p", { class: "quiet" }, `${all.toLocaleString()} memories were to be stored`),
+    table(["Verdict", "Memories", "Meaning"], rows),
   ];
 }
 
@@ -95,7 +114,8 @@ function erase() {
 
 export async function show(root, { signal }) {
   root.append(el("h2", {}, "Overview"));
-  const parts = [["Server", ready], ["What is remembered", remembered], ["Language models", usage]];
+  const parts = [["Server", ready], ["What is remembered", remembered],
+    ["What became of memories", verdicts], ["Language models", usage]];
   await Promise.all(parts.map(async ([title, part]) => {
     const section = el("section", { "aria-busy": "true", "aria-label": title }, el("h3", {}, title));
     root.append(section);
