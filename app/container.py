@@ -39,6 +39,7 @@ from app.memory.query_embedding import QueryEmbedder
 from app.memory.query_optimization import QueryOptimizer
 from app.memory.reembedding import Reembedding
 from app.memory.search import MemorySearch
+from app.memory.steps import TaskRecords
 from app.memory.summarization.partitions import PartitionWriter
 from app.memory.summarization.sessions import SessionFolding
 from app.memory.summarization.summarizers import ExtractiveSummarizer, LlmSummarizer, Summarizer
@@ -64,6 +65,7 @@ from app.store.outbox import Outbox
 from app.store.presence import Presence
 from app.store.records import RecordRepository
 from app.store.sessions import SessionRepository
+from app.store.steps import StepRepository
 from app.store.tenants import TenantKeys
 from app.store.text_cache import TextCache
 from app.store.tokens import TokenRepository
@@ -72,6 +74,7 @@ from app.store.turns import TurnRepository
 from app.store.usage import UsageRepository
 from app.store.vector_cache import VectorCache
 from app.store.vectors import SpaceRepository, Spaces, VectorSpace, configured
+from app.store.verdicts import VerdictRepository
 from app.store.views import ViewRepository
 
 BACKGROUND = "tasks.background:CeleryBackground"
@@ -162,9 +165,19 @@ class Container:
         return TaskRepository(self.redis)
 
     @cached_property
-    def task_records(self) -> TaskRepository:
+    def task_records(self) -> TaskRecords:
         """Task records, for those who may see them."""
-        return self.tasks
+        return TaskRecords(self.tasks, self.steps)
+
+    @cached_property
+    def steps(self) -> StepRepository:
+        """How far the runs of the pipeline are."""
+        return StepRepository(self.redis)
+
+    @cached_property
+    def verdicts(self) -> VerdictRepository:
+        """Counters of what became of memories."""
+        return VerdictRepository(self.redis)
 
     @cached_property
     def views(self) -> ViewRepository:
@@ -533,6 +546,7 @@ class Container:
             records=self.records,
             batches=self.batches,
             tasks=self.tasks,
+            shown=TaskRecords(self.tasks, self.steps),
             outbox=self.outbox,
             distiller=lambda: self.distiller,
             changes=self.changes,

@@ -17,6 +17,7 @@ from app.memory.errors import BackendUnavailable
 from app.memory.models import BatchRef, FoldRef, Scope, SessionRef, ViewRunRef, Work
 from tasks.celery_app import app
 from tasks.observing import ObservedTask, observed
+from tasks.progress import Progress, run_of
 from tasks.queues import Queue
 
 log = structlog.get_logger(__name__)
@@ -138,23 +139,27 @@ def segment(self: StepTask, reference: Reference, names: list[str], run_id: str 
     """
     extra = () if run_id is None else (run_id,)
     begins = (self.request.headers or {}).get(BEGINS) and not self.request.retries
-    for done, name in enumerate(names):
-        try:
-            with observed(name):
-                if begins and not done:
-                    self.engine.outbox.begin(
-                        unpack(reference), time.time() + self.engine.settings.promotion_lease_seconds
-                    )
-                result = _steps[name].function(self.engine, unpack(reference), *extra)
-        except Exception as error:
-            error.add_note(name)  # so that the failure's record says which of the steps it was
-            if not isinstance(error, TRANSIENT) or self.request.retries >= MAX_RETRIES:
-                raise
-            _show(self.engine, reference, error)
-            rest = (reference, names[done:], *extra)
-            pause = min(MAX_BACKOFF_SECONDS, 0.5 * 2.0**self.request.retries) * random.uniform(0.5, 1.5)
-            raise self.retry(args=rest, exc=error, countdown=pause) from error
-        if result is None:
-            raise Ignore
-        reference, extra = pack(result), ()
-    return reference
+    with Progress(self.engine.steps, run_of(unpack(reference), run_id)) as progress:
+        for done, name in enumerate(names):
+            progress.begin(name)
+            try:
+                with observed(name):
+                    if begins and not done:
+                        self.engine.outbox.begin(
+                            unpack(reference), time.time() + self.engine.settings.promotion_lease_seconds
+                        )
+                    result = _steps[name].function(self.engine, unpack(reference), *extra)
+            except Exception as error:
+                error.add_note(name)  # so that the failure's record says which of the steps it was
+                if not isinstance(error, TRANSIENT) or self.request.retries >= MAX_RETRIES:
+                    raise
+                _show(self.engine, reference, error)
+                rest = (reference, names[done:], *extra)
+                pause = min(MAX_BACKOFF_SECONDS, 0.5 * 2.0**self.request.retries) * random.uniform(0.5, 1.5)
+                raise self.retry(args=rest, exc=error, countdown=pause) from error
+            if result is None:
+                break
+            reference, extra = pack(result), ()
+        else:
+            return reference
+    raise Ignore

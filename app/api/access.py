@@ -31,7 +31,7 @@ GUARDED = frozenset(
         "get_memory", "update_memory", "get_memory_history", "restore_memory", "promote_session", "hydrate_prompt",
         "count_topics", "count_entities", "topic_map", "refit_topics", "erase_user", "export_namespace",
         "list_views", "create_view", "get_view", "delete_view", "run_partition", "list_partitions", "run_view",
-        "get_task",
+        "get_task", "get_latest_task", "count_verdicts",
     }
 )  # fmt: skip
 # Views that may keep a thread busy for long.

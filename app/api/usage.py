@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
-from typing import Any
+from typing import Any, get_args
 
 import marshmallow as ma
 from marshmallow import validate
@@ -11,7 +12,11 @@ from marshmallow import validate
 from app.api.resource import blueprint, engine
 from app.api.schemas.base import AnswerSchema, QuerySchema
 from app.api.schemas.fields import ScopeName, Whole
+from app.api.schemas.working import ScopeQuerySchema
+from app.memory.dedup.plan import Status
 from app.memory.models import ModelUsage
+
+VERDICTS: tuple[str, ...] = get_args(Status)
 
 bp = blueprint("usage", "/usage", "Model calls, tokens and cost")
 
@@ -41,6 +46,27 @@ class UsageSchema(AnswerSchema):
         total: dict[str, Any] = {name: sum(getattr(row, name) for row in rows) for name in names}
         total["cost_usd"] = sum(row.cost_usd or 0.0 for row in rows)
         return {"days": days, "usage": [asdict(row) for row in rows], "total": total}
+
+
+class VerdictsSchema(AnswerSchema):
+    """How many memories each verdict was given to, since counting began."""
+
+    verdicts = ma.fields.Dict(
+        keys=ma.fields.String(validate=validate.OneOf(VERDICTS)), values=ma.fields.Integer(), required=True
+    )
+    total = ma.fields.Integer(required=True)
+
+    def to_wire(self, value: Counter[str]) -> dict[str, Any]:
+        """All verdicts, also those that were never given."""
+        return {"verdicts": {name: value[name] for name in VERDICTS}, "total": value.total()}
+
+
+@bp.route("/verdicts", methods=["GET"])
+@bp.arguments(ScopeQuerySchema, location="query")
+@bp.response(200, VerdictsSchema)
+def count_verdicts(query: dict[str, Any]) -> Any:
+    """Count what became of the memories that were to be stored: of one user, one tenant, or all."""
+    return engine().verdicts.of(namespace=query.get("namespace"), user_id=query.get("user_id"))
 
 
 @bp.route("", methods=["GET"])

@@ -86,11 +86,17 @@ class Consolidation:
         for attempt in range(TRIES):
             around = self._neighbours.around(scope, probes, k=NEIGHBOURS if judged else 0)
             plan = self._plan(probes, around, tombstones, opinions, judged=judged, deduplicate=deduplicate, actor=actor)
-            if not plan.changes:
+            verdicts = [(str(o.status), o.memory_id) for o in plan.outcomes if not o.again]
+            if not plan.changes and not verdicts:
                 return list(plan.outcomes)
             careful = deduplicate and attempt < CAREFUL_TRIES
             applied = self._changes.apply(
-                scope, plan.changes, at=utc_now(), version=around.version if careful else None, strict=careful
+                scope,
+                plan.changes,
+                at=utc_now(),
+                version=around.version if careful else None,
+                strict=careful,
+                verdicts=verdicts,
             )
             if applied is not None:
                 known = {c.memory_id: o for c, o in zip(plan.changes, applied.outcomes, strict=True)}

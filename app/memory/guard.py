@@ -215,6 +215,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "start_run": Rule(_WRITE, {"view_id": _view_id, "task_id": _new_task_id}),
     },
     "task_records": {"get": Rule(_READ, result=_own_task)},
+    "verdicts": {"of": Rule(_READ, _NAMED)},
     "lifecycle": {"forget": Rule(_ADMIN, {"condition": _condition})},
     "compaction": {"compact": Rule(_ADMIN, {"condition": _condition})},
     "history": {"of": Rule(_READ, _NAMED), "restore": Rule(_WRITE, _NAMED)},
@@ -223,7 +224,11 @@ RULES: dict[str, dict[str, Rule]] = {
         "erase": Rule(_ADMIN, {"scope": _scope}),
         "export": Rule(_ADMIN, {"namespace": _whole_namespace}),
     },
-    "promotion": {"start": Rule(_WRITE, {"session": _ref})},
+    # The task of a session is for whoever may read the session, also where the platform itself started it.
+    "promotion": {
+        "start": Rule(_WRITE, {"session": _ref}),
+        "latest": Rule(_READ, {"session": _ref}),
+    },
     "topic_catalog": {
         "topics": Rule(_READ, {"condition": _condition, "namespace": _namespace}),
         "entities": Rule(_READ, {"condition": _condition}),

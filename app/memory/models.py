@@ -256,6 +256,15 @@ class TaskRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class StepNote:
+    """How one step of a run goes: `running`, `done` or `failed`; `started` in Unix seconds, `seconds` once it ended."""
+
+    state: str
+    started: float
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ExtractionWindow:
     """What one extraction run sees.
 

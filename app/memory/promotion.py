@@ -38,6 +38,7 @@ from app.memory.models import (
     TaskRecord,
     utc_now,
 )
+from app.memory.steps import RUN, TaskRecords
 from app.memory.topics.assignment import merged_topics
 from app.memory.topics.enrichment import TopicEnrichment
 from app.store.batches import BatchRepository, TaskRepository
@@ -66,6 +67,7 @@ class Promotion:
         records: RecordRepository,
         batches: BatchRepository,
         tasks: TaskRepository,
+        shown: TaskRecords,
         outbox: Outbox,
         distiller: Callable[[], Distiller],
         changes: ChangeRepository,
@@ -79,6 +81,7 @@ class Promotion:
         self._records = records
         self._batches = batches
         self._tasks = tasks
+        self._shown = shown
         self._outbox = outbox
         self._changes = changes
         self._consolidation = consolidation
@@ -101,7 +104,7 @@ class Promotion:
             return None
         pending = self._sessions.pending(session)
         task_id = self._sessions.task_of(session, otherwise=run_id)
-        self._tasks.begin(task_id or run_id, PROMOTION_TASK, utc_now())
+        self._tasks.begin(task_id or run_id, PROMOTION_TASK, utc_now(), details={RUN: run_id})
         if not pending:
             self._acknowledge_session(session, run_id, (), task_id, {})
             return None
@@ -355,7 +358,7 @@ class Promotion:
             sums["step"] = "done"
         self._tasks.advance(task_id, "running" if left else "success", utc_now(), details=sums)
         if not left:
-            self._sessions.forget_task(session)
+            self._sessions.end_task(session, task_id)
 
     def start(self, session: SessionRef) -> TaskRecord:
         """Promote a session now; the task that shows how far it is (finished at once if nothing waits).
@@ -368,13 +371,19 @@ class Promotion:
         if document is None and not waiting:
             raise NotFound(f"Session {session.session_id} not found")
         task_id = (self._sessions.task_of(session, otherwise=new_id()) if waiting else None) or new_id()
-        task = self._tasks.get(task_id)
-        if task is None:
-            task = TaskRecord(task_id, PROMOTION_TASK, status="pending" if waiting else "success")
-            if not waiting:
-                task = replace(task, started_at=task.created_at, completed_at=task.created_at)
-            self._tasks.save(task)
-        return task
+        task = self._shown.get(task_id)
+        if task is not None:
+            return task
+        task = TaskRecord(task_id, PROMOTION_TASK, status="pending" if waiting else "success")
+        if not waiting:
+            task = replace(task, started_at=task.created_at, completed_at=task.created_at)
+        self._tasks.save(task)
+        return self._shown.with_steps(task)
+
+    def latest(self, session: SessionRef) -> TaskRecord | None:
+        """The task of a session's promotion: the one that is not finished, or else the last one."""
+        task_id = self._sessions.last_task(self._sessions.find(session) or session)
+        return self._shown.get(task_id) if task_id else None
 
     def note_failure(self, ref: SessionRef | BatchRef, error: str, *, final: bool = False) -> None:
         """Let the task of a piece of work say what went wrong: `failed` when it is given up, else still `running`."""

@@ -103,13 +103,13 @@ class TaskRepository:
         stored["limits"] = task.limits.as_json() if task.limits is not None else None
         self._client.set(keys.task(task.id), codec.dumps(stored), ex=TASK_TTL_SECONDS)
 
-    def begin(self, task_id: str, kind: str, at: datetime) -> None:
+    def begin(self, task_id: str, kind: str, at: datetime, *, details: Mapping[str, Any]) -> None:
         """Note that work has started: a new record, or the one that waits; one that has ended starts over."""
         task = self.get(task_id)
         if task is None or task.status in TERMINAL:
-            self.save(TaskRecord(task_id, kind, status="running", created_at=at, started_at=at))
-        elif task.status != "running":
-            self.advance(task_id, "running", at)
+            task = TaskRecord(task_id, kind, created_at=at)
+        known = {**task.details, **details}
+        self.save(replace(task, status="running", started_at=task.started_at or at, error_message=None, details=known))
 
     def get(self, task_id: str) -> TaskRecord | None:
         """The task record, or None."""

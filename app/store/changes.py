@@ -8,6 +8,7 @@
 | `ltmc:` | the scope's change log: events with their reasons, which may quote a word, not the texts |
 | `ltmr:` | the scope's version: grows with every change |
 | `ltmt:` | tombstones: fingerprints of facts that the user deleted |
+| `ltmn:` | how many memories were stored, merged, known…: of the scope, and of the whole tenant |
 """
 
 from __future__ import annotations
@@ -110,21 +111,30 @@ class ChangeRepository:
         self._known_namespaces: set[str | None] = set()
 
     def apply(
-        self, scope: Scope, changes: Sequence[Change], *, at: datetime, version: int | None = None, strict: bool = True
+        self,
+        scope: Scope,
+        changes: Sequence[Change],
+        *,
+        at: datetime,
+        version: int | None = None,
+        strict: bool = True,
+        verdicts: Sequence[tuple[str, str]] = (),
     ) -> Applied | None:
         """Apply changes of one scope, all or nothing; None when others were faster.
 
         Others were faster when the scope is not at `version` any more (if given), a record not at its expected
         revision, or, if `strict`, an exclusive fact is stated by another memory. Not strict: such a change is left
-        out (status `same`).
+        out (status `same`). `verdicts` are counted with the changes: what became of memories that were to be stored,
+        and the id under which each is known.
         """
         prefix = keys.record(scope, "")
         names = [keys.fingerprints(scope), keys.scope_version(scope), keys.change_log(scope), keys.tombstones(scope),
-                 keys.erased(scope)]  # fmt: skip
+                 keys.erased(scope), keys.user_verdicts(scope), keys.verdicts(scope.namespace)]  # fmt: skip
         args: list[Any] = [
             "" if version is None else version, repr(at.timestamp()), self._limits.versions, self._limits.log,
             self._limits.deleted_seconds, prefix, "1" if strict else "0", len(changes), self._events.kept,
             ",".join(space.field for space in self._spaces.all),
+            codec.dumps([(verdict, keys.encode(memory_id)) for verdict, memory_id in verdicts]),
         ]  # fmt: skip
         for change, vectors in zip(changes, self._vectors(changes), strict=True):
             names += [keys.record(scope, change.memory_id), keys.versions(scope, change.memory_id)]

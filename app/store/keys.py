@@ -128,6 +128,11 @@ def session_task(ref: SessionRef) -> str:
     return _session("wmt", ref)
 
 
+def session_last_task(ref: SessionRef) -> str:
+    """String: id of the task record of the session's last finished promotion."""
+    return _session("wmr", ref)
+
+
 def session_fold(ref: SessionRef) -> str:
     """Hash of the summary that stands for a session's folded messages, and of which those are."""
     return _session("wmf", ref)
@@ -208,6 +213,21 @@ def batch(namespace: str | None, batch_id: str) -> str:
 def task(task_id: str) -> str:
     """Hash of one task record."""
     return f"task:{encode(task_id)}"
+
+
+def steps(run: str) -> str:
+    """Hash of how the steps of one run of the pipeline went."""
+    return f"steps:{encode(run)}"
+
+
+def verdicts(namespace: str | None) -> str:
+    """Hash of what became of all memories that a tenant was told: verdict → number."""
+    return f"ltmn:{{{encode(namespace)}}}"
+
+
+def user_verdicts(scope: Scope) -> str:
+    """The same of one user."""
+    return _scoped("ltmn", scope)
 
 
 def model_usage(namespace: str | None, day: str) -> str:

@@ -7,6 +7,7 @@
 | `wmp:` | pending: item → digest + order + JSON, until acknowledged | PUT, append; emptied by acknowledge |
 | `wml:` | the lease of the running promotion | promotion |
 | `wmt:` | the id of the task record that shows the unfinished promotion | promotion |
+| `wmr:` | the id of the task record of the last finished promotion | promotion |
 | `wmf:` | the fold: a summary, and which messages it stands for | fold |
 | `wmd:` | the draft of the next summary, while it is made | fold |
 
@@ -203,6 +204,7 @@ class SessionRepository:
                 keys.session_pending(ref),
                 keys.session_fold(ref),
                 keys.session_draft(ref),
+                keys.session_last_task(ref),
             )
             members = (keys.session_member(ref), keys.fold_member(ref))
             pipeline.zrem(keys.outbox(ref.scope.namespace), *members)
@@ -265,9 +267,17 @@ class SessionRepository:
         found = self._client.get(key)
         return found.decode() if found else None
 
-    def forget_task(self, ref: SessionRef) -> None:
-        """The session's promotion is finished."""
-        self._client.delete(keys.session_task(ref))
+    def end_task(self, ref: SessionRef, task_id: str) -> None:
+        """The session's promotion is finished. One round trip."""
+        with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.set(keys.session_last_task(ref), task_id, ex=TASK_TTL_SECONDS)
+            pipeline.delete(keys.session_task(ref))
+            pipeline.execute()
+
+    def last_task(self, ref: SessionRef) -> str | None:
+        """Id of the task record of the unfinished promotion, or else of the last one. One round trip."""
+        found = self._client.mget(keys.session_task(ref), keys.session_last_task(ref))
+        return next((raw.decode() for raw in found if raw), None)
 
     def make_due(self, ref: SessionRef, now: float) -> bool:
         """Promote the session now instead of after its quiet time; whether anything awaits promotion.

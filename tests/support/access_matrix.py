@@ -137,6 +137,11 @@ ROWS: dict[str, Row] = {
     ),
     "list_partitions": Row("read", 404, "GET", lambda w: (f"{_VIEWS}/{w.view_id}/partitions", {})),
     "run_view": Row("write", 404, "POST", lambda w: (f"{_VIEWS}/{w.view_id}/run", {"json": {}})),
+    # 404: the session's messages came distilled.
+    "get_latest_task": Row(
+        "read", 403, "GET", lambda w: ("/v1/tasks", {"params": {**w.scope, "session_id": w.session_id}}), (200, 404)
+    ),
+    "count_verdicts": Row("read", 403, "GET", lambda w: ("/v1/usage/verdicts", {"params": w.scope})),
     "get_task": Row("read", 404, "GET", lambda w: (f"/v1/tasks/{w.task_id}", {})),
     # It takes what the other calls are about away, so it comes last.
     "erase_user": Row("admin", 403, "DELETE", lambda w: ("/v1/user-data", {"params": w.scope})),

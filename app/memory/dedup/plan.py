@@ -31,6 +31,8 @@ class Outcome:
     status: Status
     memory_id: str
     reason: str = ""
+    # It was decided before: the work comes a second time.
+    again: bool = False
 
     @property
     def judged(self) -> bool:
@@ -93,7 +95,7 @@ class Planner:
         own = self._working.get(memory.id)
         alias = next((w for w, _d in known if memory.id in w.memory.aliases), None)
         if own is None and alias is not None and self._actor == "pipeline":
-            return Outcome("same", alias.memory.id, "was folded into it before")
+            return Outcome("same", alias.memory.id, "was folded into it before", again=True)
         if own is not None:
             return self._replace(own, probe)
         if self._actor == "pipeline" and (grave := _grave(memory, probe, tombstones, self._radii.trusted(0.5))):
@@ -206,7 +208,7 @@ class Planner:
         same_words = fingerprint(before) == probe.fingerprint and (probe.fingerprint or before.text == memory.text)
         unchanged = bool(same_words) and before.memory_type is memory.memory_type
         if self._actor == "pipeline" and unchanged and own.original is not None:
-            return Outcome("same", memory.id, "stored before")
+            return Outcome("same", memory.id, "stored before", again=True)
         kept = {"aliases": before.aliases, "pinned": before.pinned or memory.pinned} if own.original else {}
         if unchanged:
             kept |= {

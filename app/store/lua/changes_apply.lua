@@ -1,9 +1,10 @@
 -- Apply the changes of one verdict, or of a batch of them, all or nothing.
--- KEYS: fingerprints, version, log, tombstones, erased, then per change: record, history
+-- KEYS: fingerprints, version, log, tombstones, erased, user's and tenant's verdicts, then per change: record, history
 -- ARGV: 1 expected version ('' any)  2 now (s)  3 versions kept per memory  4 entries kept in the log
 --       5 seconds a deleted memory can be restored (0: not at all)  6 key prefix of the scope's records
 --       7 refuse a known fact ('1' as a conflict, '0' by skipping the change)  8 number of changes
 --       9 entries kept in the user's stream of events (0: no events)  10 fields of vectors, with commas
+--       11 what became of memories, to be counted: JSON [[verdict, encoded id], …]
 --       then per change: kind ('put'|'drop')  encoded id  expected revision ('' any, '0' absent)  fingerprint
 --       exclusive ('1': the fingerprint must not be another current memory's)  event JSON ('' none)
 --       keep history ('1'|'0')  tombstone JSON ('' none)  stated (s, '' any)  number of fields  field, value…
@@ -29,13 +30,13 @@ if ARGV[1] ~= '' and (redis.call('GET', KEYS[2]) or '0') ~= ARGV[1] then
   return { 'conflict', '' }
 end
 local erased = redis.call('GET', KEYS[5])
-local changes, at = {}, 11
+local changes, at = {}, 12
 for i = 1, tonumber(ARGV[8]) do
   local count = tonumber(ARGV[at + 9])
   local change = {
     kind = ARGV[at], id = ARGV[at + 1], expected = ARGV[at + 2], fingerprint = ARGV[at + 3],
     exclusive = ARGV[at + 4] == '1', event = ARGV[at + 5], history = ARGV[at + 6] == '1', tombstone = ARGV[at + 7],
-    stated = ARGV[at + 8], from = at + 10, to = at + 9 + count, record = KEYS[4 + 2 * i], versions = KEYS[5 + 2 * i],
+    stated = ARGV[at + 8], from = at + 10, to = at + 9 + count, record = KEYS[6 + 2 * i], versions = KEYS[7 + 2 * i],
   }
   for j = change.from, change.to, 2 do
     change.embedded = change.embedded or is_vector(ARGV[j])
@@ -165,5 +166,18 @@ if #events > 0 and tonumber(ARGV[4]) > 0 then
     redis.call('RPUSH', KEYS[3], events[i])
   end
   redis.call('LTRIM', KEYS[3], -tonumber(ARGV[4]), -1)
+end
+local final = {}
+for i = 1, #statuses, 2 do
+  -- Of a change that was left out the id is that of the memory that states the fact.
+  final[changes[(i + 1) / 2].id] = statuses[i]
+end
+for _, told in ipairs(cjson.decode(ARGV[11])) do
+  local status = final[told[2]]
+  if status ~= 'erased' then
+    local verdict = status == 'same' and 'same' or told[1]
+    redis.call('HINCRBY', KEYS[6], verdict, 1)
+    redis.call('HINCRBY', KEYS[7], verdict, 1)
+  end
 end
 return { 'ok', sequence, statuses }

@@ -60,6 +60,24 @@ async function remembered(signal) {
   ];
 }
 
+const VERDICTS = {
+  stored: ["New", "nothing like it was known"],
+  same: ["Known already", "nothing was added"],
+  merged: ["Merged", "made a known memory more exact"],
+  updated: ["Superseded an older one", "the older stays in the history"],
+  replaced: ["Replaced", "the same id was stored again"],
+  deleted: ["Kept out", "the user deleted that fact"],
+};
+
+async function verdicts(signal) {
+  const { verdicts: counts, total: all } = await call("GET", "/v1/usage/verdicts", { query: scope(), signal });
+  const rows = Object.entries(VERDICTS).map(([name, [title, note]]) => [title, counts[name], note]);
+  return [
+    el("p", { class: "quiet" }, `${all.toLocaleString()} memories were to be stored`),
+    table(["Verdict", "Memories", "Meaning"], rows),
+  ];
+}
+
 async function usage(signal) {
   const { namespace } = scope();
   const { days, usage: rows, total: sum } = await call("GET", "/v1/usage", { query: namespace ? { namespace } : {}, signal });
@@ -95,7 +113,8 @@ function erase() {
 
 export async function show(root, { signal }) {
   root.append(el("h2", {}, "Overview"));
-  const parts = [["Server", ready], ["What is remembered", remembered], ["Language models", usage]];
+  const parts = [["Server", ready], ["What is remembered", remembered],
+    ["What became of memories", verdicts], ["Language models", usage]];
   await Promise.all(parts.map(async ([title, part]) => {
     const section = el("section", { "aria-busy": "true", "aria-label": title }, el("h3", {}, title));
     root.append(section);

@@ -1,10 +1,10 @@
 // One session: what was said, what became of it, how far the pipeline is.
 
 import { call, link, scope, search, sessionPath } from "./api.js";
-import { count, el, empty, failure, field, say, time, told } from "./dom.js";
+import { count, el, empty, failure, field, number, say, time, told } from "./dom.js";
 
 export const TITLE = "Session";
-const POLL_MS = 1500;
+const POLL_MS = 1000;
 
 const pause = (ms, signal) => new Promise((resolve) => {
   const timer = setTimeout(resolve, ms);
@@ -58,20 +58,40 @@ function state(session, memories) {
   return { waiting, line: `${count(session.messages.length, "message")}, ${words}, ${count(memories.length, "memory")}` };
 }
 
-/** Promote now, then tell how the task goes until it has ended. */
-async function promote(session, out, signal) {
-  const scoped = Object.fromEntries(["namespace", "user_id"].filter((n) => session[n]).map((n) => [n, session[n]]));
+const scoped = (session) => Object.fromEntries(["namespace", "user_id"].filter((n) => session[n]).map((n) => [n, session[n]]));
+
+const ended = (task) => ["success", "failed"].includes(task.status);
+
+/** The steps of a task with state, start and duration; then what the run counted. */
+function progress(task) {
+  const steps = task.steps.map(({ step, state, started_at: started, seconds }) => el("li", { class: `step ${state}` },
+    el("strong", {}, step), " ", el("span", {}, state), " ",
+    el("span", { class: "quiet" }, seconds === null ? "" : `${number(seconds)} s`,
+      started && [", ", el("time", { datetime: started, title: started }, new Date(started).toLocaleTimeString())])));
+  const counts = Object.entries(task).filter(([, value]) => typeof value === "number");
+  return el("section", { class: "card", "aria-label": "Pipeline" },
+    el("p", {}, "Pipeline: ", el("strong", {}, task.status), task.started_at && [", ", time(task.started_at)]),
+    task.error_message && el("p", { class: "failed", dir: "auto" }, task.error_message),
+    el("ol", { class: "steps", "aria-label": "Steps" }, steps),
+    counts.length > 0 && el("p", { class: "quiet" }, counts.map(([name, many]) => `${name.replaceAll("_", " ")}: ${many}`).join(" · ")));
+}
+
+/** The session's promotion, told until it has ended; null if there was none in the last days. */
+async function latest(session, out, signal) {
   try {
-    let task = await call("POST", sessionPath(session.session_id, "/promote"), { body: scoped, signal });
-    for (;;) {
-      const told_ = Object.entries(task).filter(([name, value]) => value !== null && value !== undefined &&
-        typeof value !== "object" && !["id", "type", "view_id"].includes(name));
-      out.replaceChildren(el("dl", { class: "facts" }, told_.map(([name, value]) =>
-        el("div", {}, el("dt", {}, name.replaceAll("_", " ")), el("dd", {}, name.endsWith("_at") ? time(value) : String(value))))));
-      if (signal.aborted || ["success", "failed"].includes(task.status)) return;
-      await pause(POLL_MS, signal);
-      task = await call("GET", `/v1/tasks/${encodeURIComponent(task.id)}`, { signal });
-    }
+    const task = await call("GET", "/v1/tasks", { query: { ...scoped(session), session_id: session.session_id }, signal });
+    out.replaceChildren(progress(task));
+    return task;
+  } catch (error) {
+    if (error.status !== 404 && !signal.aborted) out.replaceChildren(failure(error));
+    return null;
+  }
+}
+
+async function promote(session, out, signal) {
+  try {
+    const task = await call("POST", sessionPath(session.session_id, "/promote"), { body: scoped(session), signal });
+    out.replaceChildren(progress(task));
   } catch (error) {
     if (!signal.aborted) out.replaceChildren(failure(error));
   }
@@ -106,6 +126,7 @@ export async function show(root, { id, query, signal }) {
     const session = await call("GET", sessionPath(id), { query: own, signal });
     const memories = await memoriesOf(session, signal);
     const { waiting, line } = state(session, memories);
+    const running = await latest(session, task, signal);
     const now = JSON.stringify([session.updated_at, line, session.context]);
     if (now !== before) {
       before = now;
@@ -115,7 +136,7 @@ export async function show(root, { id, query, signal }) {
       body.replaceChildren(...conversation(session, memories).filter(Boolean));
       say(line);
     }
-    if (!waiting) return;
+    if (!waiting && (!running || ended(running))) return;
     await pause(POLL_MS, signal);
   }
 }
