@@ -44,6 +44,8 @@ def readiness(parts: Parts) -> dict[str, Any]:
             "topics": settings.topic_model_source if settings.enable_topic_extraction else None,
         },
     }
+    if checks["broker"] == "ok":
+        report["queue_depth"] = parts.background.queue_depth()
     if checks["store"] == "ok":
         stats = parts.outbox.stats(parts.outbox.namespaces(), time.time())
         report["outbox"] = {

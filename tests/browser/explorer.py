@@ -51,11 +51,12 @@ class Explorer:
         self.page.screenshot(path=path)
         return path
 
-    def accessibility_problems(self) -> list[dict[str, Any]]:
-        """What axe-core finds wrong with the page as it is now."""
+    def accessibility_problems(self, *rules: str) -> list[dict[str, Any]]:
+        """What axe-core finds wrong with the page as it is now, by all of its rules or only some."""
         from axe_playwright_python.sync_playwright import Axe
 
-        found = Axe().run(self.page).response["violations"]
+        options = {"runOnly": list(rules)} if rules else {}
+        found = Axe().run(self.page, options=options).response["violations"]
         return [
             {"id": one["id"], "help": one["help"], "where": [node["html"][:120] for node in one["nodes"][:3]]}
             for one in found

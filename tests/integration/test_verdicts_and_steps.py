@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 
 from app.container import Container
-from app.memory.models import Memory, Message, Scope, Session, SessionRef, Work, utc_now
+from app.memory.models import Memory, Scope, SessionRef, utc_now
 from app.memory.steps import STEPS
-from tasks.progress import Progress, run_of
 from tests.support.api import Api
 from tests.support.builders import a_memory, a_session, unique
-from tests.support.engine import Engine, fact, running_engine
+from tests.support.engine import fact, promote_by_hand, running_engine
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.integration
@@ -99,15 +98,6 @@ def test_the_api_counts_what_clients_and_the_pipeline_stored(api: Api):
 # -- steps -----------------------------------------------------------------------------
 
 
-def run(engine: Container, session: SessionRef, run_id: str, *names: str) -> None:
-    """Run steps of a promotion as `tasks.base.segment` does."""
-    work: Work = session
-    with Progress(engine.steps, run_of(work, run_id)) as progress:
-        for name in names:
-            progress.begin(name)
-            work = getattr(engine.promotion, name)(work, *([run_id] if name == "extract" else []))
-
-
 def states(engine: Container, session: SessionRef) -> list[str]:
     task = engine.promotion.latest(session)
     assert task is not None
@@ -115,13 +105,12 @@ def states(engine: Container, session: SessionRef) -> list[str]:
 
 
 @pytest.fixture
-def session(engine: Container, scope: Scope) -> SessionRef:
-    ref = SessionRef(scope, "s")
-    Engine(engine).put(Session(ref, (Message(unique("m"), "user", "I work as a carpenter in Porto.", utc_now()),)))
-    return ref
+def session(scope: Scope) -> SessionRef:
+    return SessionRef(scope, "s")
 
 
 def test_a_promotion_shows_its_steps_while_it_runs(engine: Container, session: SessionRef, monkeypatch: Any):
+    run = promote_by_hand(engine, session, "I work as a carpenter in Porto.")
     seen: list[str] = []
     embed = engine.promotion.embed
 
@@ -131,15 +120,16 @@ def test_a_promotion_shows_its_steps_while_it_runs(engine: Container, session: S
 
     monkeypatch.setattr(engine.promotion, "embed", watched)
     assert engine.promotion.latest(session) is None
-    run(engine, session, unique("run"), "extract", "ground", "entities", "embed", "topics")
+    run("extract", "ground", "entities", "embed", "topics")
     assert seen == ["done"] * 3 + ["running"] + ["waiting"] * 4
     assert states(engine, session) == ["done"] * 5 + ["waiting"] * 3
 
 
 def test_a_step_that_fails_is_shown_as_failed(engine: Container, session: SessionRef, monkeypatch: Any):
+    run = promote_by_hand(engine, session, "I work as a carpenter in Porto.")
     monkeypatch.setattr(engine.promotion, "ground", lambda _batch: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        run(engine, session, unique("run"), "extract", "ground")
+        run("extract", "ground")
     assert states(engine, session)[:3] == ["done", "failed", "waiting"]
 
 

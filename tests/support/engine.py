@@ -5,7 +5,7 @@ For what needs no worker, no broker and no HTTP: milliseconds instead of seconds
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,9 +13,10 @@ from typing import Any
 from app.config import Settings
 from app.container import Container
 from app.memory.identity import new_id
-from app.memory.models import BatchRef, FoldRef, Memory, Session, SessionRef, ViewRunRef
+from app.memory.models import BatchRef, FoldRef, Memory, Message, Session, SessionRef, ViewRunRef, Work, utc_now
 from app.memory.working import Window
 from migrations import runner
+from tasks.progress import Progress, run_of
 from tests.support.redis_server import session_redis
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -58,6 +59,23 @@ def engine_on(redis_url: str, **settings: Any) -> Iterator[Engine]:
     container = Container(Settings(**{"redis_url": redis_url, **settings}))
     runner.up(container.redis, container.settings, lambda _: None)
     yield Engine(container)
+
+
+def promote_by_hand(engine: Container, session: SessionRef, *said: str) -> Callable[..., None]:
+    """Put a session; what is returned runs steps of its promotion, by name, as `tasks.base.segment` does."""
+    messages = tuple(Message(new_id(), "user", text, utc_now()) for text in said)
+    Engine(engine).put(Session(session, messages))
+    run_id = new_id()
+    work: Work = session
+
+    def run(*names: str) -> None:
+        nonlocal work
+        with Progress(engine.steps, run_of(work, run_id)) as progress:
+            for name in names:
+                progress.begin(name)
+                work = getattr(engine.promotion, name)(work, *([run_id] if name == "extract" else []))
+
+    return run
 
 
 class NoBackground:

@@ -59,6 +59,13 @@ export function say(text) {
   document.getElementById("status").textContent = text;
 }
 
+export const pause = (ms, signal) => new Promise((resolve) => {
+  const timer = setTimeout(resolve, ms);
+  signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
+});
+
+export const ended = (task) => ["success", "failed"].includes(task.status);
+
 /** Ask before what cannot simply be taken back. */
 export function confirmed(question, yes) {
   const dialog = document.getElementById("confirm");

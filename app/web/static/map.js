@@ -1,11 +1,12 @@
 // The topic map: memories near each other are about similar things.
 
 import { call, link, scope } from "./api.js";
-import { count, el, empty, failure, field, say, svg, time, told } from "./dom.js";
+import { count, el, empty, ended, failure, field, pause, say, svg, time, told } from "./dom.js";
 
 export const TITLE = "Topic map";
 const COLOURS = 10; // as many as the style sheet has; rarer topics are grey
 const MOST = 2000;
+const POLL_MS = 1000;
 const KEYS = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
 
 /** Topics by frequency, each with its class of colour. */
@@ -17,16 +18,27 @@ function palette(points) {
     [topic, { many, colour: topic !== null && place < COLOURS ? `c${place}` : "other" }]));
 }
 
-function fitted() {
+/** Starts a fit, follows it, and then shows the map anew. */
+function fitting(again, signal) {
   const out = el("div", {});
-  const fit = async () => {
+  const tell = (text) => { say(text); out.replaceChildren(el("p", {}, text)); };
+  const fit = async ({ currentTarget: button }) => {
+    button.disabled = true;
     try {
       const { namespace } = scope();
-      await call("POST", "/v1/topics/refit", { body: { namespace } });
-      say("The fit has started; come back in a minute.");
-      out.replaceChildren(el("p", {}, "The fit has started; come back in a minute."));
+      let [task] = (await call("POST", "/v1/topics/refit", { body: { namespace }, signal })).tasks;
+      tell("The fit has started; it takes a minute. The map comes by itself.");
+      while (!ended(task)) {
+        await pause(POLL_MS, signal);
+        if (signal.aborted) return;
+        task = await call("GET", `/v1/tasks/${encodeURIComponent(task.id)}`, { signal });
+      }
+      if (task.status === "failed") throw new Error(task.error_message);
+      await again();
     } catch (error) {
-      out.replaceChildren(failure(error));
+      if (!signal.aborted) out.replaceChildren(failure(error));
+    } finally {
+      button.disabled = false;
     }
   };
   return [el("button", { type: "button", click: fit }, "Fit topics now"), out];
@@ -131,7 +143,7 @@ function slider(ordered, dots) {
 }
 
 export async function show(root, { signal }) {
-  root.append(el("h2", {}, "Topic map"));
+  root.replaceChildren(el("h2", {}, "Topic map"));
   if (!scope().namespace) {
     root.append(empty("Which namespace?", "A map is made per namespace: name one at the top and press Apply."));
     return;
@@ -141,7 +153,7 @@ export async function show(root, { signal }) {
     root.append(empty("Nothing to map", "This namespace and user have no memories yet."));
   } else if (map.points.length === 0) {
     root.append(empty(`${count(map.total, "memory")}, none on the map yet`,
-      "Places come with the first fit of topics, which starts by itself once there are enough memories (TOPIC_MIN_MEMORIES)."), ...fitted());
+      "Places come with the first fit of topics, which starts by itself once there are enough memories (TOPIC_MIN_MEMORIES)."), ...fitting(() => show(root, { signal }), signal));
   } else {
     root.append(el("p", { class: "quiet" }, `${map.points.length} of ${count(map.total, "memory")} have a place`), ...draw(map.points));
   }

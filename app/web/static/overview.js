@@ -38,6 +38,7 @@ async function ready(signal) {
   const wrong = Object.entries(report.checks).filter(([, state]) => state !== "ok").map(([name, state]) => `${name}: ${state}`);
   return [
     el("div", { class: "tiles" }, tile("Server", report.ready ? "ready" : "not ready", wrong.join("; ")),
+      report.queue_depth !== undefined && tile("Queue depth", report.queue_depth.toLocaleString(), "tasks that wait for a worker"),
       outbox && tile("Sessions waiting", outbox.total, `${outbox.due} due, oldest for ${number(outbox.oldest_due_seconds, 0)} s`),
       outbox && tile("Given up", outbox.dead, outbox.dead ? "their tasks say why" : "none")),
     el("details", {}, el("summary", {}, "Models in use"),

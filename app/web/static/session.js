@@ -1,15 +1,10 @@
 // One session: what was said, what became of it, how far the pipeline is.
 
 import { call, link, scope, search, sessionPath } from "./api.js";
-import { count, el, empty, failure, field, number, say, time, told } from "./dom.js";
+import { count, el, empty, ended, failure, field, number, pause, say, time, told } from "./dom.js";
 
 export const TITLE = "Session";
 const POLL_MS = 1000;
-
-const pause = (ms, signal) => new Promise((resolve) => {
-  const timer = setTimeout(resolve, ms);
-  signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
-});
 
 /** All memories that came from the session. */
 async function memoriesOf(session, signal) {
@@ -59,8 +54,6 @@ function state(session, memories) {
 }
 
 const scoped = (session) => Object.fromEntries(["namespace", "user_id"].filter((n) => session[n]).map((n) => [n, session[n]]));
-
-const ended = (task) => ["success", "failed"].includes(task.status);
 
 /** The steps of a task with state, start and duration; then what the run counted. */
 function progress(task) {
