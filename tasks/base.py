@@ -145,8 +145,9 @@ def segment(self: StepTask, reference: Reference, names: list[str], run_id: str 
             try:
                 with observed(name):
                     if begins and not done:
-                        lease_ends = time.time() + self.engine.settings.promotion_lease_seconds
-                        self.engine.outbox.begin(unpack(reference), lease_ends)
+                        self.engine.outbox.begin(
+                            unpack(reference), time.time() + self.engine.settings.promotion_lease_seconds
+                        )
                     result = _steps[name].function(self.engine, unpack(reference), *extra)
             except Exception as error:
                 error.add_note(name)  # so that the failure's record says which of the steps it was

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -61,6 +62,10 @@ class Explorer:
             {"id": one["id"], "help": one["help"], "where": [node["html"][:120] for node in one["nodes"][:3]]}
             for one in found
         ]
+
+    def words_of_nothing(self) -> list[str]:
+        """What a missing value looks like when it is put in as text."""
+        return re.findall(r"\b(?:null|undefined|NaN|\[object \w+\])", self.main().inner_text())
 
     def wider_than_the_window(self) -> bool:
         """Whether one would have to scroll sideways."""

@@ -44,7 +44,9 @@ class OwnServer:
 def own_server() -> Iterator[OwnServer]:
     """Start it; what runs in this process is what gunicorn would serve."""
     with embedded_redis() as redis:
-        settings = Settings(_env_file=None, redis_url=redis.url, auth_mode="token", redis_timeout_seconds=2)
+        settings = Settings(
+            _env_file=None, redis_url=redis.url, auth_mode="token", redis_timeout_seconds=2, enable_ner=False
+        )
         engine = Container(settings)
         engine.__dict__["background"] = NoBackground()
         runner.up(engine.redis, settings, lambda _line: None)

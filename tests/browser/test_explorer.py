@@ -243,6 +243,7 @@ def test_every_view_passes_axe_light_and_dark_and_fits_a_phone(api: Api, explore
         page.locator(content).first.wait_for()
         expect(page.locator("[aria-busy]")).to_have_count(0)
         assert explorer.accessibility_problems() == [], view
+        assert explorer.words_of_nothing() == [], view
         page.emulate_media(color_scheme="dark")
         # Colours are all that changes.
         assert explorer.accessibility_problems("color-contrast") == [], view

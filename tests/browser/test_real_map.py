@@ -28,7 +28,10 @@ def test_three_hundred_memories_are_fitted_from_the_page_and_shown(tab: BrowserC
     with private_stack(TOPIC_MIN_MEMORIES="200", **settings) as stack:
         api = Api(stack.http, unique("map"))
         memories = [a_memory(text, created_at=ago(days=len(pairs) - n)) for n, (text, _theme) in enumerate(pairs)]
-        assert api.wait_for_task(api.create(*memories, user_id="maya")["task_id"], 200)["status"] == "success"
+        assert (
+            api.wait_for_task(api.create(*memories, deduplicate=False, user_id="maya")["task_id"], 200)["status"]
+            == "success"
+        )
         explorer = Explorer(tab.new_page(), stack.base_url, api.namespace)
         page = explorer.open("map")
         page.get_by_role("button", name="Fit topics now").click()

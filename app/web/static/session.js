@@ -125,7 +125,7 @@ export async function show(root, { id, query, signal }) {
       before = now;
       head.replaceChildren(el("p", { class: "told" }, el("strong", { dir: "auto" }, session.session_id)), el("p", {}, line),
         el("button", { type: "button", disabled: !waiting, click: () => promote(session, task, signal) }, "Promote now"),
-        session.context && el("details", { open: true }, el("summary", {}, "Summary of earlier messages"), told(session.context)));
+        session.context ? el("details", { open: true }, el("summary", {}, "Summary of earlier messages"), told(session.context)) : "");
       body.replaceChildren(...conversation(session, memories).filter(Boolean));
       say(line);
     }
