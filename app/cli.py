@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 import click
@@ -95,6 +96,22 @@ def _store(settings: Settings):  # type: ignore[no-untyped-def]
     except MemoryPlatformError as error:
         raise click.ClickException(str(error)) from error
     return client
+
+
+def _with_redis(settings: Settings) -> Settings:
+    """The settings, with the embedded Redis of the data directory where no other one is named."""
+    from app.store.client import connect
+    from app.store.embedded import attach_or_start
+    from migrations import runner
+
+    if settings.redis_url:
+        _store(settings)
+        return settings
+    server = attach_or_start(settings.data_dir)
+    settings = settings.model_copy(update={"redis_url": server.url})
+    if server.owned:
+        runner.up(connect(settings), settings, lambda _line: None)
+    return settings
 
 
 @migrate.command("up")
@@ -205,7 +222,7 @@ def settings_table() -> None:
 @click.option("--user-id", "-u", help="Only this user's memories.")
 @click.option("--dataset", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="LoCoMo or LongMemEval.")
 @click.option("--queries", default=150, show_default=True, help="How many queries are made of the tenant's memories.")
-@click.option("--conversations", default=0, help="Use only so many conversations of the data set.")
+@click.option("--conversations", default=0, help="Use only so many conversations of the data set (0: all).")
 @click.option("first", "--a", default="mode=hybrid", show_default=True, help="Configuration: name=value,…")
 @click.option("second", "--b", default="mode=semantic", show_default=True, help="The one to compare with.")
 @click.option("as_json", "--json", is_flag=True, help="Print JSON.")
@@ -218,17 +235,16 @@ def evaluate(
     Names: mode, alpha, recency, boosts, embedding_model (all memories are embedded here with that model, the index
     stays as it is) and embedding_backend.
     """
-    from app.container import container
+    from app.container import Container
     from app.evaluation.command import compare
 
-    settings = get_settings()
-    _store(settings)
     if (namespace is None) == (dataset is None):
         raise click.UsageError("give --namespace or --dataset")
     try:
+        engine = Container(_with_redis(get_settings()))
         report = compare(
-            container(), namespace=namespace, user_id=user_id, dataset=dataset, queries=queries,
-            conversations=conversations, configurations=(first, second),
+            engine, namespace=namespace, user_id=user_id, dataset=dataset, queries=queries,
+            conversations=conversations, configurations=(first, second), say=partial(click.echo, err=True),
         )  # fmt: skip
     except (MemoryPlatformError, ValueError) as error:
         raise click.ClickException(str(error)) from error

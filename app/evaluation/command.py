@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from app.memory.lifecycle import scope_filter
 from app.memory.models import Memory
 from app.providers.embeddings import create_embedder
 from app.providers.interfaces import Embedder
+from app.store.tenants import TenantKeys
 from app.store.turns import TurnRepository
 
 
@@ -73,6 +74,7 @@ def compare(
     queries: int,
     conversations: int,
     configurations: Sequence[str],
+    say: Callable[[str], None] = lambda _line: None,
 ) -> Report:
     """Run both configurations over the same queries. Raises InvalidRequest when there is nothing to ask."""
     chosen = [parse_configuration(text) for text in configurations]
@@ -87,8 +89,10 @@ def compare(
     if dataset is not None:
         haystacks = load_conversations(dataset)
         for conversation in haystacks[: conversations or None]:
-            with stored(conversation, engine.consolidation, engine.changes, engine.context) as (condition, memories):
-                measure(condition, memories, questions_of(conversation))
+            asked = questions_of(conversation)
+            say(f"{conversation.id}: {len(conversation.turns)} memories, {len(asked)} questions")
+            with stored(conversation, engine.consolidation, TenantKeys(engine.redis), engine.context) as (scope, turns):
+                measure(scope, turns, asked)
     else:
         condition = scope_filter(namespace, user_id)
         memories = memories_of(engine.records, condition)

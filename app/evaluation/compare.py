@@ -55,8 +55,11 @@ class Verdict:
 
     def sentence(self) -> str:
         """For people."""
-        points = [f"{100 * value:+.1f}" for value in (self.difference, self.low, self.high)]
-        figures = f"{JUDGED_BY} {points[0]} points, 95 % interval {points[1]} to {points[2]}"
+        values = [self.low, self.difference, self.high]
+        if self.high < 0:  # the first is better: by so much
+            values = [-value for value in reversed(values)]
+        low, middle, high = (f"{100 * value:+.1f}" for value in values)
+        figures = f"{JUDGED_BY} {middle} points, 95 % interval {low} to {high}"
         return f"{self.better} is better ({figures})" if self.better else f"no clear difference ({figures})"
 
 

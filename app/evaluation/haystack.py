@@ -12,8 +12,8 @@ from app.memory.context import SessionContext, in_order_of_arrival
 from app.memory.filters import MemoryFilter, TagFilter
 from app.memory.identity import new_id
 from app.memory.models import Memory, MemoryType, utc_now
-from app.store.changes import Change, ChangeRepository
 from app.store.records import RecordRepository
+from app.store.tenants import TenantKeys
 
 PAGE = 500
 MOST_MEMORIES = 50_000
@@ -32,7 +32,7 @@ def memories_of(records: RecordRepository, condition: MemoryFilter) -> list[Memo
 
 @contextmanager
 def stored(
-    conversation: Conversation, consolidation: Consolidation, changes: ChangeRepository, context: SessionContext
+    conversation: Conversation, consolidation: Consolidation, tenants: TenantKeys, context: SessionContext
 ) -> Iterator[tuple[MemoryFilter, list[Memory]]]:
     """A conversation's turns as memories of a namespace of their own, deleted at the end."""
     namespace = f"eval-{new_id()}"
@@ -60,9 +60,7 @@ def stored(
             consolidation.store(part, context.embed(part), deduplicate=False, actor="client")
         yield MemoryFilter().also("namespace", TagFilter(eq=namespace)), completed
     finally:
-        for start in range(0, len(memories), PAGE):
-            gone = [Change(m.scope, m.id, history=False) for m in memories[start : start + PAGE]]
-            changes.apply(gone[0].scope, gone, at=utc_now())
+        tenants.drop(namespace)
 
 
 def questions_of(conversation: Conversation) -> list[Query]:

@@ -89,6 +89,11 @@ class TenantKeys:
                     counts[prefix] = counts.get(prefix, 0) + int(there)
         return counts
 
+    def drop(self, namespace: str | None) -> None:
+        """Delete a tenant with its name; nobody may be writing to it."""
+        self.delete(self.of_tenant(namespace))
+        self._client.srem(keys.NAMESPACES, keys.encode(namespace))
+
     def forget_work(self, scope: Scope) -> int:
         """Take a user's sessions out of the outbox and the dead letters; how many there were."""
         members = tuple(f"{kind}:{keys.encode(scope.user_id)}:".encode() for kind in ("s", "f"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
 
 import numpy as np
 import pytest
@@ -11,9 +13,10 @@ import redis
 
 from app.evaluation.datasets import load_conversations
 from app.evaluation.metrics import mean_figures
+from app.store.embedded import EmbeddedRedis
 from tests.load import retrieval, search_bench
 from tests.support.redis_server import embedded_redis
-from tests.support.stack import Server
+from tests.support.stack import BIN, Server
 
 pytestmark = pytest.mark.integration
 
@@ -43,6 +46,28 @@ def test_locomo_questions_are_asked_through_the_api_with_the_official_client(sta
     hybrid = mean_figures([figures for _kind, figures in rows["hybrid, alpha default 0.7"]])
     assert hybrid["any@10"] == 1.0
     assert hybrid["mrr"] > 0.4
+
+
+def test_the_eval_command_needs_no_server_and_leaves_none_behind(tmp_path):
+    talk = [[{"role": "user", "content": line, "has_answer": "peanuts" in line} for _who, line in LINES]]
+    path = tmp_path / "longmemeval.json"
+    path.write_text(
+        json.dumps([{
+            "question_id": "q1", "question_type": "single-session-user", "question": "What is the user allergic to?",
+            "haystack_session_ids": ["s1"], "haystack_dates": ["2023/05/20 (Sat) 02:21"], "haystack_sessions": talk,
+        }])
+    )  # fmt: skip
+    kept = {name: value for name, value in os.environ.items() if name != "REDIS_URL"}
+    done = subprocess.run(
+        [BIN / "agent-memory", "eval", "--dataset", path, "--a", "mode=hybrid", "--b", "mode=keyword", "--json"],
+        env={**kept, "DATA_DIR": str(tmp_path / "data")}, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["queries"], report["better"]) == (1, None)
+    assert report["configurations"][0]["all"]["any@10"] == 1.0
+    assert "q1: 6 memories, 1 questions" in done.stderr
+    assert EmbeddedRedis(tmp_path / "data").alive() is False
 
 
 def test_the_index_bench_measures_recall_against_exact_search():

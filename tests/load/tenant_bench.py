@@ -35,8 +35,9 @@ from app.store.large_filters import LARGE, WALK, WALKED_SHARE
 from app.store.query import compile_filter
 from app.store.records import PAGE_FIELDS, record_to_hash, stamp_command
 from app.store.vectors import DEFAULT
-from tests.load.bench import FACTS, THINGS, round_trips, sentence
+from tests.load.bench import FACTS, THINGS, sentence
 from tests.load.search_bench import NEAREST, Vectors, exact, perturbed
+from tests.load.usage import Meter
 from tests.load.wire import Measured, Prepare, Request, hammer, run
 from tests.support.stack import Stack
 
@@ -180,6 +181,7 @@ def rows(stack: Stack, crowd: Crowd, tenant: str, asked: Vectors, seconds: float
     url = client.connection_pool.connection_kwargs
     address = (str(url["host"]), int(url["port"]))
     own = crowd.vectors[tenant]
+    meter = Meter({"web": stack.processes["web"].pid}, stack.environment["REDIS_URL"])
     scope = {"namespace": {"eq": tenant}, "user_id": {"eq": "u"}}
     for mode in MODES:
         requests = [
@@ -191,14 +193,13 @@ def rows(stack: Stack, crowd: Crowd, tenant: str, asked: Vectors, seconds: float
         run(stack.base_url, lambda number, of=requests: of[number % len(of)], concurrency=4, seconds=1.0)  # warm
         for concurrency in (1, 8):
             bare = floor(address, searches, concurrency=concurrency, seconds=seconds)
-            with round_trips(stack.environment["REDIS_URL"]) as trips:
+            with meter.measured() as used:
                 found = run(
                     stack.base_url,
                     lambda number, of=requests: of[number % len(of)],
                     concurrency=concurrency,
                     seconds=seconds,
                 )
-                per_search = trips(found.requests) or 0.0
             failed = found.failures + bare.failures
             assert not failed, f"{failed} searches failed"
             figures = [(m.percentile(0.5), m.percentile(0.99)) for m in (bare, found)]
@@ -206,13 +207,14 @@ def rows(stack: Stack, crowd: Crowd, tenant: str, asked: Vectors, seconds: float
             yield (
                 f"| {crowd.size:,} | {len(own):,} | {mode} | {concurrency} | {bare50:.2f} | {found50:.2f} "
                 f"| {found50 / bare50:.2f} | {bare99:.2f} | {found99:.2f} | {found99 / bare99:.2f} "
-                f"| {found.per_second:.0f} | {per_search:.2f} | {found_share} |"
+                f"| {found.per_second:.0f} | {1000 * used.cpu['web'] / found.requests:.2f} "
+                f"| {used.reads / found.requests:.2f} | {found_share} |"
             )
 
 
 HEAD = (
     "| memories | of the tenant | mode | concurrency | bare p50 ms | p50 ms | ratio | bare p99 ms | p99 ms | ratio "
-    "| searches/s | round trips | recall@10 |"
+    "| searches/s | web CPU ms | round trips | recall@10 |"
 )
 
 

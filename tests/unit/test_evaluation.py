@@ -60,6 +60,7 @@ def test_a_clear_winner_is_named_and_noise_is_not():
     noise = outcome("noise", *[0.9, 0.8, 1.0, 0.7] * 9, 0.6, 1.0, 0.8, 0.9)
     assert judge(good, noise).better is None
     assert "good is better (ndcg@10 +25.0 points" in judge(bad, good).sentence()
+    assert judge(good, bad).sentence() == judge(bad, good).sentence()
     assert judge(bad, good) == judge(bad, good)
 
 

@@ -1,0 +1,40 @@
+"""The shared cache of query vectors: it serves other processes, and nobody can read there what was asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.memory.query_embedding import QueryEmbedder
+from app.store.vector_cache import VectorCache
+from tests.support.engine import engine_on
+from tests.support.redis_server import session_redis
+
+pytestmark = pytest.mark.integration
+QUESTION = "which pills does Ms. Zephyrine Quill take?"
+
+
+class Refuses:
+    """A model that must not be asked."""
+
+    model_id = ""
+    dimensions = 384
+
+    def embed(self, texts: Any) -> np.ndarray:
+        raise AssertionError("the shared cache has it")
+
+
+def test_another_process_finds_the_vector_but_nobody_the_words():
+    with session_redis() as url, engine_on(url) as engine:
+        redis, model = engine.container.redis, engine.container.embedder.model_id
+        vector = engine.container.queries.embed(QUESTION)
+        other = QueryEmbedder(Refuses(), VectorCache(redis, model_id=model, ttl_seconds=60))
+        assert np.allclose(other.embed(QUESTION), vector)
+        (name,) = redis.scan_iter(match="query-embeddings:*")
+        assert 0 < redis.ttl(name) <= 86_400
+        kept = b" ".join([name, *redis.hgetall(name).keys(), *redis.hgetall(name).values()]).lower()
+        assert model.encode().lower() in kept
+        for word in ("pills", "zephyrine", "quill"):
+            assert word.encode() not in kept
