@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 LOOKS = 3
 # Candidates are read in growing blocks: the first covers any usual page, the later ones serve deep paging.
-BLOCK_EDGES = (150, 1_000, 5_000, 20_000, 100_000)
+BLOCK_EDGES = (100, 1_000, 5_000, 20_000, 100_000)
 MOST_EXPLAINED = 5_000
 SCOPE_FIELDS = ("namespace", "user_id")
 
@@ -164,6 +164,8 @@ class MemorySearch:
         if wanted > BLOCK_EDGES[-1]:
             # Deeper than any ranking makes sense: say how many there are, and that the end is reached.
             return SearchResults((), self._records.count(request.condition), None), False
+        if self._reranks(wanted):
+            wanted = max(wanted, self._settings.rerank_candidates)
         hits, total, reach = self._candidates(request, text, vector, wanted)
         ranked = self._rank(hits, text, request)
         if len(ranked) < reach:
@@ -236,12 +238,14 @@ class MemorySearch:
         fails, its opinion is missing, not the answer.
         """
         page = slice(request.offset, request.offset + request.limit)
-        first = self._settings.rerank_candidates
-        reranks = self._reranker is not None and page.stop <= first
-        rows = ranked.rows(0, first) if reranks else ranked.rows(page.start, page.stop)
+        reranks = self._reranks(page.stop)
+        rows = ranked.rows(0, self._settings.rerank_candidates) if reranks else ranked.rows(page.start, page.stop)
         memories, total = self._records.page([row.key for row in rows], request.condition if count else None)
         read = list(zip(rows, memories, strict=True))
         return (self._reranked(read, text)[page] if reranks else read), total
+
+    def _reranks(self, end: int) -> bool:
+        return self._reranker is not None and end <= self._settings.rerank_candidates
 
     def _reranked(self, rows: list[tuple[Ranked, Memory | None]], text: str) -> list[tuple[Ranked, Memory | None]]:
         assert self._reranker is not None

@@ -1,10 +1,10 @@
 """What a process remembers of filters that match many memories, so that searches behind them stay fast.
 
-*How many match.* Counting 50,000 takes the search module 4 ms, finding the nearest 150 of them 1.3. A count holds as
+*How many match.* Counting 50,000 takes the search module 4 ms, finding the nearest 100 of them 1.2. A count holds as
 long as the scope has not changed, which its version tells (`stamp`): one GET instead.
 
 *How to look for neighbours.* `ADHOC_BF` computes the distance of everything that matches; `BATCHES` walks the graph and
-drops what does not match. For 150 neighbours the module (2.10) computes them one by one even where nearly all of the
+drops what does not match. For 100 neighbours the module (2.10) computes them one by one even where nearly all of the
 index matches: 16 ms among 50,000 instead of 1.3. Walking is best where most of it matches, and at its worst (all that
 matches is far from the query) it visits everything else first: 48 ms for 20,000 of 50,000 instead of 8. So it is asked
 for only where even the worst costs no more than the other way. Figures: docs/retrieval.md.
