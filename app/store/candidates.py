@@ -21,6 +21,8 @@ Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
 CUE_SEPARATOR = "\x1f"
 CUES = 5
+# Where the graph is walked, it is with more care than the index's own EF_RUNTIME. Figures: docs/retrieval.md.
+WALK_BREADTH = 200
 _RETURNED = ("accessed", "cues")
 
 
@@ -132,7 +134,7 @@ def _vector_command(
     query: str, space: VectorSpace, vector: npt.NDArray[np.float32], k: int, policy: str | None
 ) -> list[Any]:
     blob = space.to_bytes(vector)
-    attributes = f" HYBRID_POLICY {policy}" if policy else ""
+    attributes = f" HYBRID_POLICY {policy} EF_RUNTIME {WALK_BREADTH}" if policy else ""
     text = f"({query})=>[KNN $k @{space.field} $vector{attributes} AS dist]"
     return ["FT.SEARCH", index.MEMORIES, text, "PARAMS", "4", "k", str(k), "vector", blob, "SORTBY", "dist", "ASC",
             "RETURN", "3", "dist", *_RETURNED, "LIMIT", "0", str(k), "DIALECT", "2"]  # fmt: skip

@@ -5,8 +5,8 @@
     python -m tests.load.search_bench tenants --memories 50000          # tenants of 1,000 and one of 20,000
 
 Vectors: `--texts FILE` (one text a line, embedded with the default model), else a mixture of Gaussians; both are
-perturbed until there are enough. Queries are perturbed vectors too, so that none of them is stored. An own Redis is
-started; commands go over one connection, so a latency contains what the client does (a few tenths of a millisecond).
+perturbed until there are enough. With `--mixed` each vector lies between two of them instead: harder, there are no
+groups of near copies. Queries are made in the same way, so that none of them is stored. An own Redis is started; commands go over one connection, so a latency contains what the client does (a few tenths of a millisecond).
 MB is the index alone; the vectors are in the memories' hashes once more.
 """
 
@@ -32,6 +32,7 @@ QUERIES = 200
 NEAREST = 10
 # Cosine between a text and its perturbed copy is about 0.86: neighbours, not duplicates.
 NOISE = 0.6
+MIXED_NOISE = 0.2
 TYPES = {"FLOAT32": np.float32, "FLOAT16": np.float16}
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -55,6 +56,14 @@ def perturbed(base: Vectors, count: int, random: np.random.Generator) -> Vectors
     chosen = base[random.integers(0, len(base), count)]
     noise = random.normal(size=chosen.shape) * (NOISE / np.sqrt(DIMENSIONS))
     return unit(chosen + noise)
+
+
+def mixed(base: Vectors, count: int, random: np.random.Generator) -> Vectors:
+    """So many vectors, each somewhere between two of the base's."""
+    one, other = random.integers(0, len(base), (2, count))
+    share = random.uniform(0.3, 0.7, (count, 1))
+    noise = random.normal(size=(count, DIMENSIONS)) * (MIXED_NOISE / np.sqrt(DIMENSIONS))
+    return unit(share * base[one] + (1 - share) * base[other] + noise)
 
 
 def exact(vectors: Vectors, queries: Vectors, k: int = NEAREST) -> list[set[int]]:
@@ -113,10 +122,12 @@ def megabytes(client: redis.Redis, name: str) -> float:
     return float(dict(zip(info[::2], info[1::2], strict=False))[b"vector_index_sz_mb"])
 
 
-def graph(client: redis.Redis, base: Vectors, size: int, *, only_default: bool) -> Iterator[str]:
-    """Rows of the table of graph parameters."""
+def graph(
+    client: redis.Redis, base: Vectors, size: int, *, only_default: bool, more: Callable[..., Vectors] = perturbed
+) -> Iterator[str]:
+    """Rows of the table of graph parameters; `more` makes vectors of the base's."""
     random = np.random.default_rng(7)
-    vectors, queries = perturbed(base, size, random), perturbed(base, QUERIES, random)
+    vectors, queries = more(base, size, random), more(base, QUERIES, random)
     truth = exact(vectors, queries)
     yield "| memories | type | M | EF_CONSTRUCTION | stored/s | MB | EF_RUNTIME | recall@10 | p50 ms | p99 ms |"
     yield "|---|---|---|---|---|---|---|---|---|---|"
@@ -151,7 +162,7 @@ def tenants(client: redis.Redis, base: Vectors, size: int) -> Iterator[str]:
         create(client, algorithm, "FLOAT32", algorithm, *attributes)
         fill(client, algorithm, "FLOAT32", vectors, names)
         policies = ("", " HYBRID_POLICY ADHOC_BF", " HYBRID_POLICY BATCHES")
-        for (tenant, own), policy, k in itertools.product(rows.items(), policies, (10, 150)):
+        for (tenant, own), policy, k in itertools.product(rows.items(), policies, (10, 100)):
             truth = [{int(own[row]) for row in found} for found in exact(vectors[own], queries, k)]
             ask = partial(search, client, algorithm, "FLOAT32", k=k, filters=f"@ns:{{{tenant}}}", options=policy)
             recall, p50, p99 = measure(ask, queries, truth)
@@ -167,12 +178,14 @@ def main() -> None:
     parser.add_argument("--memories", type=int, default=20_000)
     parser.add_argument("--texts", type=Path, help="one text a line")
     parser.add_argument("--default", action="store_true", help="graph: only the parameters that the index uses")
+    parser.add_argument("--mixed", action="store_true", help="graph: harder vectors")
     arguments = parser.parse_args()
     base = seeds(arguments.texts, np.random.default_rng(3))
     with embedded_redis() as server:
         client = redis.Redis.from_url(server.url, protocol=2)
         if arguments.what == "graph":
-            lines = graph(client, base, arguments.memories, only_default=arguments.default)
+            more = mixed if arguments.mixed else perturbed
+            lines = graph(client, base, arguments.memories, only_default=arguments.default, more=more)
         else:
             lines = tenants(client, base, arguments.memories)
         for line in lines:
