@@ -6,8 +6,11 @@
 
 Vectors: `--texts FILE` (one text a line, embedded with the default model), else a mixture of Gaussians; both are
 perturbed until there are enough. With `--mixed` each vector lies between two of them instead: harder, there are no
-groups of near copies. Queries are made in the same way, so that none of them is stored. An own Redis is started; commands go over one connection, so a latency contains what the client does (a few tenths of a millisecond).
-MB is the index alone; the vectors are in the memories' hashes once more.
+groups of near copies. Queries are made in the same way, so that none of them is stored. In the table of policies the
+large tenant speaks of other things than the rest; a query is near what its tenant speaks of, or far from it.
+
+An own Redis is started; commands go over one connection, so a latency contains what the client does (a few tenths of a
+millisecond). MB is the index alone; the vectors are in the memories' hashes once more.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from tests.support.redis_server import embedded_redis
 DIMENSIONS = 384
 QUERIES = 200
 NEAREST = 10
+CANDIDATES = 100
 # Cosine between a text and its perturbed copy is about 0.86: neighbours, not duplicates.
 NOISE = 0.6
 MIXED_NOISE = 0.2
@@ -152,22 +156,34 @@ def graph(
 def tenants(client: redis.Redis, base: Vectors, size: int) -> Iterator[str]:
     """Rows of the table of policies: a tenant of 1,000 and one of 20,000 (or a third) inside `size` memories."""
     random = np.random.default_rng(7)
-    vectors, queries = perturbed(base, size, random), perturbed(base, QUERIES, random)
     large = min(20_000, size // 3)
+    directions = unit(random.normal(size=(2, DIMENSIONS)))
+
+    def about(subject: int, count: int) -> Vectors:
+        return unit(perturbed(base, count, random) + directions[subject])
+
+    vectors = np.concatenate([about(0, large), about(1, size - large)])
     names = ["large"] * large + [f"t{row // 1_000}" for row in range(size - large)]
     rows = {"large": np.arange(large), "t0": np.array([i for i, n in enumerate(names) if n == "t0"])}
-    yield "| memories | tenant | index | policy | k | recall@10 | p50 ms | p99 ms |"
+    asked = (about(0, QUERIES), about(1, QUERIES))
+    yield "| memories | tenant | queries | index | policy | recall@100 | p50 ms | p99 ms |"
     yield "|---|---|---|---|---|---|---|---|"
     for algorithm, attributes in (("HNSW", ("M", 16, "EF_CONSTRUCTION", 200, "EF_RUNTIME", 100)), ("FLAT", ())):
         create(client, algorithm, "FLOAT32", algorithm, *attributes)
         fill(client, algorithm, "FLOAT32", vectors, names)
         policies = ("", " HYBRID_POLICY ADHOC_BF", " HYBRID_POLICY BATCHES")
-        for (tenant, own), policy, k in itertools.product(rows.items(), policies, (10, 100)):
-            truth = [{int(own[row]) for row in found} for found in exact(vectors[own], queries, k)]
-            ask = partial(search, client, algorithm, "FLOAT32", k=k, filters=f"@ns:{{{tenant}}}", options=policy)
+        for (tenant, own), distance, policy in itertools.product(rows.items(), ("near", "far"), policies):
+            queries = asked[(tenant == "t0") != (distance == "far")]
+            truth = [{int(own[row]) for row in found} for found in exact(vectors[own], queries, CANDIDATES)]
+            ask = partial(
+                search, client, algorithm, "FLOAT32", k=CANDIDATES, filters=f"@ns:{{{tenant}}}", options=policy
+            )
             recall, p50, p99 = measure(ask, queries, truth)
             shown = policy.rpartition(" ")[2] or "default"
-            yield f"| {size:,} | {len(own):,} | {algorithm} | {shown} | {k} | {recall:.3f} | {p50:.2f} | {p99:.2f} |"
+            yield (
+                f"| {size:,} | {len(own):,} | {distance} | {algorithm} | {shown} "
+                f"| {recall:.3f} | {p50:.2f} | {p99:.2f} |"
+            )
         client.execute_command("FT.DROPINDEX", algorithm, "DD")
 
 
