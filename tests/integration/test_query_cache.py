@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.memory.query_embedding import QueryEmbedder
-from app.store.vector_cache import VectorCache
+from app.providers.interfaces import Embedder
 from tests.support.engine import engine_on
 from tests.support.redis_server import session_redis
 
@@ -19,8 +18,8 @@ QUESTION = "which pills does Ms. Zephyrine Quill take?"
 class Refuses:
     """A model that must not be asked."""
 
-    model_id = ""
-    dimensions = 384
+    def __init__(self, model: Embedder) -> None:
+        self.model_id, self.dimensions = model.model_id, model.dimensions
 
     def embed(self, texts: Any) -> np.ndarray:
         raise AssertionError("the shared cache has it")
@@ -28,13 +27,13 @@ class Refuses:
 
 def test_another_process_finds_the_vector_but_nobody_the_words():
     with session_redis() as url, engine_on(url) as engine:
-        redis, model = engine.container.redis, engine.container.embedder.model_id
+        redis = engine.container.redis
         vector = engine.container.queries.embed(QUESTION)
-        other = QueryEmbedder(Refuses(), VectorCache(redis, model_id=model, ttl_seconds=60))
-        assert np.allclose(other.embed(QUESTION), vector)
+        with engine_on(url) as other:
+            other.container.__dict__["embedder"] = Refuses(engine.container.embedder)
+            assert np.allclose(other.container.queries.embed(QUESTION), vector)
         (name,) = redis.scan_iter(match="query-embeddings:*")
         assert 0 < redis.ttl(name) <= 86_400
         kept = b" ".join([name, *redis.hgetall(name).keys(), *redis.hgetall(name).values()]).lower()
-        assert model.encode().lower() in kept
         for word in ("pills", "zephyrine", "quill"):
             assert word.encode() not in kept
