@@ -60,6 +60,8 @@ def configure(application: Celery, settings: Settings) -> None:
         visibility_timeout=visibility,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # A Redis that refuses writes (disk full, memory full, just demoted) is one that will take them again.
+        broker_channel_error_retry=True,
         # Publishing must fail fast when the broker is away: the outbox has the work already.
         broker_connection_timeout=2,
         task_publish_retry=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -75,6 +76,38 @@ def test_a_full_redis_refuses_writes_with_503_serves_reads_and_recovers(stack: S
     api.create(a_memory("User likes coffee"))
     again = put_sessions(stack, unique("ns"), 3)
     assert_promoted_once(Api(stack.http, again[0].scope["namespace"]), again)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits another process's files")
+def test_a_full_disk_refuses_writes_with_503_serves_reads_and_recovers(stack: Stack, namespace):
+    """Redis cannot append to its file: it refuses all writes, the broker's included, until there is room again."""
+    api = Api(stack.http, namespace)
+    session = a_session().of(namespace, "u").with_messages("I live in Lisbon.")
+    session.put(stack.http)
+    memory = a_memory("User likes tea")
+    api.create(memory)
+    api.wait_until_promoted(session.session_id, **session.scope)
+    before = put_sessions(stack, unique("ns"), 20)
+    path = f"/v1/working-memory/{session.session_id}"
+    new = {"memories": [a_memory("User likes coffee", namespace=namespace)]}
+    stack.redis.fill_disk()
+    try:
+        wait_until(lambda: stack.http.put(path, json=session.body).status_code == 503, 15, "Redis notices")
+        for method, target, body in (("PUT", path, session.body), ("POST", "/v1/long-term-memory/", new)):
+            answer = stack.http.request(method, target, json=body)
+            refusal(answer, 503)
+            assert int(answer.headers["Retry-After"]) >= 1
+        assert stack.http.get(path, params=session.scope).status_code == 200
+        assert stack.http.get(f"/v1/long-term-memory/{memory['id']}").status_code == 200
+        assert "User likes tea" in api.texts("what does the user drink, asked while the disk is full?")
+        wait_until(lambda: "MISCONF" in stack.tail("worker", 1000), 15, "the worker has met the full disk")
+    finally:
+        stack.redis.free_disk()
+    freed = time.monotonic()
+    wait_until(lambda: stack.http.post("/v1/long-term-memory/", json=new).status_code == 200, 15, "Redis writes again")
+    written = time.monotonic() - freed
+    assert_promoted_once(Api(stack.http, before[0].scope["namespace"]), before)
+    print(f"writes again {written:.1f} s after there was room, the work done after {time.monotonic() - freed:.1f} s")
 
 
 def test_two_beats_by_mistake_do_nothing_twice(stack: Stack, namespace):

@@ -6,13 +6,41 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from app.store.embedded import EmbeddedRedis
+
+
+class FillableRedis(EmbeddedRedis):
+    """An embedded server whose disk can be full: its files may not grow beyond what they are."""
+
+    def _command(self, server: Path, module: Path, port: int) -> list[str]:
+        # Ignored, the signal turns into an error of the write, as on a full disk; else it would kill the server.
+        return [
+            "/bin/sh",
+            "-c",
+            f"trap '' {int(signal.SIGXFSZ)}; exec \"$@\"",
+            "sh",
+            *super()._command(server, module, port),
+        ]
+
+    def fill_disk(self) -> None:
+        """Let every write to the append-only file fail from now on."""
+        largest = max(path.stat().st_size for path in self.directory.rglob("*.aof"))
+        self._limit_files(largest)
+
+    def free_disk(self) -> None:
+        """Make room again."""
+        self._limit_files(resource.RLIM_INFINITY)
+
+    def _limit_files(self, size: int) -> None:
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from pathlib import Path
 import httpx
 
 from app.child_process import kill_group, spawn, terminate
-from app.store.embedded import EmbeddedRedis
+from tests.support.redis_server import FillableRedis
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,7 +98,7 @@ class Stack(Server):
 
     def __init__(self, **settings: str) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="agent-memory-stack-"))
-        self.redis = EmbeddedRedis(self.directory)
+        self.redis = FillableRedis(self.directory)
         self.port = free_port()
         self.metrics_port = free_port()
         super().__init__(f"http://127.0.0.1:{self.port}")
