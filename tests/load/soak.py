@@ -2,9 +2,10 @@
 
     python -m tests.load.soak --minutes 15
 
-One stack, writers (small creates, sessions with structured memories), searchers; the worker is killed after a third of
-the time, Redis after two thirds. Afterwards: every acknowledged memory is there once, no answer was 5xx except 503
-while Redis was away, no process grew.
+One stack, writers (small creates, sessions with a message and a structured memory), searchers; the worker is killed
+after a third of the time, Redis after two thirds. Afterwards: every acknowledged memory is there once, and so is what
+each message says; no answer was 5xx except 503 while Redis was away; no process ended by itself or still grew after its
+warm-up.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,9 +29,45 @@ from tests.support.stack import Stack, private_stack
 # After Redis is ready again, answers to what was under way may still be 503.
 AFTERMATH_SECONDS = 5.0
 SAMPLE_SECONDS = 2.0
-MAX_GROWTH = 1.15
-# The first part of a process's life is warm-up: models, pools and caches fill.
-WARM_UP = 0.4
+# The first third of a process's life is warm-up: models, pools and caches fill. What it grows by afterwards is judged
+# when that is at least so long, and must be below this share of its size in ten minutes.
+WARM_UP = 1 / 3
+JUDGED_SECONDS = 180.0
+MAX_GROWTH = 0.05
+
+
+@dataclass(frozen=True)
+class Trend:
+    """A process's resident memory in MB: at first, at its end, at most; its slope (MB a minute) after the warm-up."""
+
+    name: str
+    minutes: float
+    first: float
+    last: float
+    most: float
+    slope: float
+    judged: bool
+
+    @property
+    def grows(self) -> bool:
+        """Whether it would not stop."""
+        return self.judged and self.slope * 10 > MAX_GROWTH * self.last
+
+    def __str__(self) -> str:
+        slope = f"{self.slope:+.2f} MB/min after its warm-up" if self.judged else "too short to judge"
+        return (
+            f"{self.name:16} {self.minutes:4.1f} min, {self.first:.0f} → {self.last:.0f} MB, "
+            f"at most {self.most:.0f} MB, {slope}"
+        )
+
+
+def trend(name: str, samples: Sequence[tuple[float, float]]) -> Trend:
+    """The trend of (seconds, MB) samples."""
+    times, sizes = [at for at, _mb in samples], [mb for _at, mb in samples]
+    settled = samples[int(len(samples) * WARM_UP) :]
+    judged = len(settled) > 2 and settled[-1][0] - settled[0][0] >= JUDGED_SECONDS
+    slope = statistics.linear_regression(*zip(*settled, strict=True)).slope * 60 if judged else 0.0
+    return Trend(name, (times[-1] - times[0]) / 60, sizes[0], sizes[-1], max(sizes), slope, judged)
 
 
 @dataclass
@@ -115,15 +153,17 @@ class Soak:
 
     def _session(self, http: httpx.Client) -> None:
         text, began = self._fact("record"), time.monotonic()
+        owner = unique("owner")
         body = {
             "namespace": self.namespace,
-            "user_id": "u",
+            "user_id": owner,
             "memories": [{"text": text, "memory_type": "semantic"}],
-            "messages": [{"role": "assistant", "content": "All right."}],
+            "messages": [{"role": "user", "content": "I own 12 red bicycles."}],
         }
         answer = http.put(f"/v1/working-memory/{unique('s')}", json=body)
+        self.found.sent.append(f"{owner}: a bicycle")
         if self._answered("session", began, answer):
-            self.found.acknowledged.append(text)
+            self.found.acknowledged += [text, f"{owner}: a bicycle"]
 
     def _search(self, http: httpx.Client) -> None:
         with self._lock:
@@ -167,7 +207,8 @@ class Soak:
             in_window = began <= back and began + seconds >= gone
             if status >= 500 and not (status == 503 and in_window):
                 broken.append(f"{what}: {status}, {began - gone:+.1f} s from the kill of Redis")
-        broken += [f"grew: {line}" for line in self.growth(above=MAX_GROWTH)]
+        broken += [f"still grows: {one}" for one in self.trends() if one.grows]
+        broken += self.stack.restarts
 
     def _stored(self) -> list[str]:
         texts: list[str] = []
@@ -175,22 +216,15 @@ class Soak:
         while offset is not None:
             body = {"namespace": {"eq": self.namespace}, "limit": 100, "offset": offset}
             page = self.stack.http.post("/v1/long-term-memory/search", json=body).json()
-            texts += [memory["text"] for memory in page["memories"]]
+            for memory in page["memories"]:
+                said = "bicycle" in memory["text"]
+                texts.append(f"{memory['user_id']}: a bicycle" if said else memory["text"])
             offset = page["next_offset"]
         return texts
 
-    def growth(self, *, above: float) -> list[str]:
-        """Processes that were larger at their end than after their warm-up, by more than that factor."""
-        lines = []
-        for name, samples in sorted(self.found.resident.items()):
-            settled = [megabytes for _at, megabytes in samples[int(len(samples) * WARM_UP) :]]
-            third = len(settled) // 3
-            if third < 5:
-                continue  # it did not live long enough to tell
-            early, late = statistics.median(settled[:third]), statistics.median(settled[-third:])
-            if late / early > above:
-                lines.append(f"{name}: {early:.0f} MB → {late:.0f} MB")
-        return lines
+    def trends(self) -> list[Trend]:
+        """What became of each process's memory."""
+        return [trend(name, samples) for name, samples in sorted(self.found.resident.items())]
 
 
 def _children(pid: int) -> list[int]:
@@ -225,9 +259,7 @@ def report(soak: Soak) -> str:
     gone, back = found.away
     away = back - gone - AFTERMATH_SECONDS
     lines.append(f"Redis was away for {away:.1f} s; drained {found.drained_seconds:.1f} s after the end")
-    for name, samples in sorted(found.resident.items()):
-        sizes = [megabytes for _at, megabytes in samples]
-        lines.append(f"  {name:16} {sizes[0]:.0f} → {sizes[-1]:.0f} MB, at most {max(sizes):.0f} MB")
+    lines += [f"  {one}" for one in soak.trends()]
     lines += [f"BROKEN {what}" for what in found.broken[:50]]
     lines.append("FAILED" if found.broken else "0 lost, 0 duplicated, 0 failed requests, memory flat")
     return "\n".join(lines)
