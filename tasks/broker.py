@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kombu.transport import TRANSPORT_ALIASES, redis
+from kombu import transport as transports
+from kombu.transport import redis
 
 
 class _Mended:
@@ -44,8 +45,6 @@ class SentinelTransport(redis.SentinelTransport):  # type: ignore[misc]
 
 def use() -> None:
     """Let the broker URLs mean these transports."""
-    TRANSPORT_ALIASES.update(
-        redis="tasks.broker:Transport",
-        rediss="tasks.broker:Transport",
-        sentinel="tasks.broker:SentinelTransport",
-    )
+    for scheme, transport in (("redis", "Transport"), ("rediss", "Transport"), ("sentinel", "SentinelTransport")):
+        transports.TRANSPORT_ALIASES[scheme] = f"tasks.broker:{transport}"
+        transports._transport_cache.pop(scheme, None)
