@@ -1,6 +1,8 @@
 # `make help` lists the targets. Every setting of the platform may be given in the environment: PORT=9000 make run
 SHELL := /bin/bash
 BIN := .venv/bin
+# Each of these has a stack of its own: about 1.5 GB.
+JOBS ?= 2
 # The models are on this machine: never ask a hub for them.
 export HF_HUB_OFFLINE ?= 1
 # The recipes `exec` what runs long, so that a signal to make reaches it and not a shell in between.
@@ -28,8 +30,8 @@ dev: ## Install what tests and checks need as well
 	@exec scripts/setup.sh dev
 
 .PHONY: test
-test: dev ## Run the whole test suite (ARGS="-k name" for a part of it)
-	@exec $(BIN)/python -m pytest $(ARGS)
+test: dev ## Run the whole test suite, two files at a time (ARGS="-k name" for a part of it, JOBS=0 for one at a time)
+	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 .PHONY: lint
 lint: dev ## Check style, formatting and the import directions

@@ -17,7 +17,7 @@ from tests.support.api import Api
 from tests.support.builders import unique
 from tests.support.scripted_llm import ScriptedLLM, scripted_llm_server
 from tests.support.sdk import build_java, build_javascript
-from tests.support.stack import Server, Stack
+from tests.support.stack import Server, Stack, private_stack
 
 _STACK = pytest.StashKey[Server]()
 _LOG_SIZES = pytest.StashKey[dict[str, int]]()
@@ -40,6 +40,13 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Server]:
         assert not own.restarts, "no test of this stack has a reason to end a process"
     finally:
         own.stop()
+
+
+@pytest.fixture(scope="session")
+def breakable() -> Iterator[Stack]:
+    """A second stack, for tests that kill its parts; each leaves it as it found it."""
+    with private_stack() as own:
+        yield own
 
 
 @pytest.fixture(scope="session")

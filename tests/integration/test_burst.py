@@ -21,7 +21,7 @@ def said(number: int) -> str:
     return f"I own {number + 2} {THINGS[number % len(THINGS)]}s."
 
 
-@pytest.mark.parametrize("count", [500, pytest.param(2_000, marks=pytest.mark.load)])
+@pytest.mark.parametrize("count", [150, *(pytest.param(many, marks=pytest.mark.load) for many in (500, 2_000))])
 def test_of_many_sessions_in_one_burst_every_one_is_extracted(api: Api, capsys, count):
     # Many tenants' worth of users, so that no two sessions say the same of the same user.
     sessions = [a_session().of(api.namespace, f"user-{i}").with_messages(a_message(said(i))) for i in range(count)]

@@ -9,7 +9,6 @@ import pytest
 
 from tests.support.api import Api
 from tests.support.builders import a_memory, a_message, a_session, ago, unique
-from tests.support.stack import private_stack
 from tests.support.waiting import wait_until
 
 pytestmark = [
@@ -114,18 +113,6 @@ def test_row_24_a_message_that_fell_out_of_the_session_is_still_extracted(api: A
     texts = [m["text"] for m in api.wait_for_memories(2)]
     assert any("nurse" in t for t in texts)
     assert any("violin" in t for t in texts)
-
-
-def test_a_session_that_expires_before_the_debounce_is_still_extracted(http):
-    """The shortest time to live is one second, so this debounce is longer: in a stack of its own."""
-    with private_stack(EXTRACTION_DEBOUNCE_SECONDS="2.5") as stack:
-        api = Api(stack.http, unique("ns"))
-        session = a_session().of(api.namespace, "u").with_messages(LISBON).having(ttl_seconds=1)
-        session.put(stack.http)
-        path = f"/v1/working-memory/{session.session_id}"
-        wait_until(lambda: stack.http.get(path, params=session.scope).status_code == 404, 5, "the session expires")
-        assert api.search()["total"] == 0
-        assert "nurse" in api.wait_for_memories(1)[0]["text"]
 
 
 def test_a_busy_session_is_extracted_though_it_is_never_quiet_for_long(api: Api):

@@ -9,7 +9,6 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,10 +27,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(280)]
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    """One private stack; each test leaves it as it found it."""
-    with private_stack() as own:
-        yield own
+def stack(breakable: Stack) -> Stack:
+    """Not the one that all other tests share."""
+    return breakable
 
 
 def put_sessions(stack: Stack, namespace: str, count: int) -> list:
@@ -121,7 +119,7 @@ def test_two_beats_by_mistake_do_nothing_twice(stack: Stack, namespace):
 
 
 def test_a_worker_that_is_told_to_stop_hands_its_work_over(stack: Stack, namespace):
-    sessions = put_sessions(stack, namespace, 30)
+    sessions = put_sessions(stack, namespace, 20)
     api = Api(stack.http, namespace)
     wait_until(lambda: api.search(limit=1)["total"] > 0, 60, "the first memory is there")
     worker = stack.processes["worker"]

@@ -24,6 +24,8 @@ pytestmark = [
 
 COMMAND = [str(Path(sys.executable).parent / "agent-memory"), "up"]
 ROOT = Path(__file__).resolve().parents[2]
+NAMES = {"gunicorn": "web", "celery.* worker": "worker", "celery.* beat": "beat"}
+PARTS = ("valkey-server", "gunicorn", "celery.* worker", "celery.* beat", "celery.* flower", "memory mcp")
 
 
 def wait_for(condition: Callable[[], object], timeout: float, what: str) -> None:
@@ -112,6 +114,11 @@ class RunningStack:
     def pids(self, pattern: str) -> list[int]:
         return sorted(pid for pid, command in self.processes().items() if re.search(pattern, command))
 
+    def wait_until_all_run(self) -> None:
+        """All processes are there, though not all are ready yet."""
+        for part in PARTS:
+            wait_for(lambda part=part: self.pids(part), 60, part)
+
     def wait_until_gone(self, timeout: float = 30) -> None:
         self.process.wait(timeout)
         wait_for(lambda: not self.processes(), timeout, f"all gone of {self.processes()}")
@@ -121,6 +128,14 @@ class RunningStack:
         self.process.wait()
         for pid in self.processes():
             os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory) -> Iterator[RunningStack]:
+    """One stack for the tests that leave it running; the last one stops it."""
+    stack = RunningStack(tmp_path_factory.mktemp("running"))
+    yield stack
+    stack.destroy()
 
 
 @pytest.fixture
@@ -136,29 +151,25 @@ def start(tmp_path) -> Iterator[Callable[..., RunningStack]]:
         stack.destroy()
 
 
-def test_two_stacks_run_side_by_side_and_a_signal_leaves_nothing_of_either(start):
-    one, other = start("one"), start("other")
-    for stack in (one, other):
+def test_two_stacks_run_side_by_side_and_a_signal_leaves_nothing_of_one(running, start):
+    other = start()
+    for stack in (running, other):
         stack.wait_until_ready()
         assert stack.answers("/readyz")
-        for part in ("valkey-server", "gunicorn", "celery.* worker", "celery.* beat", "celery.* flower", "memory mcp"):
+        for part in PARTS:
             assert stack.pids(part), part
-    mcp_urls = [stack.wait_until_said(r"MCP +(\S+)/mcp")[1] for stack in (one, other)]
+    mcp_urls = [stack.wait_until_said(r"MCP +(\S+)/mcp")[1] for stack in (running, other)]
     assert mcp_urls[0] != mcp_urls[1]
     for url in mcp_urls:
         wait_for(lambda url=url: _status(f"{url}/readyz") == 200, 30, f"MCP at {url}")
-    one.process.send_signal(signal.SIGTERM)
-    one.wait_until_gone()
-    assert one.process.returncode == 0
-    assert other.answers("/readyz")
     other.process.send_signal(signal.SIGINT)
     other.wait_until_gone()
     assert other.process.returncode == 0
+    assert running.answers("/readyz")
 
 
-def test_flower_wants_its_password_and_listens_on_loopback_only(start):
-    stack = start()
-    url, user, password = stack.wait_until_said(r"Flower +(\S+) +user (\S+), password (\S+)").groups()
+def test_flower_wants_its_password_and_listens_on_loopback_only(running):
+    url, user, password = running.wait_until_said(r"Flower +(\S+) +user (\S+), password (\S+)").groups()
 
     def get(credentials: str | None) -> int:
         request = urllib.request.Request(url + "/api/workers")
@@ -180,30 +191,44 @@ def test_flower_wants_its_password_and_listens_on_loopback_only(start):
     assert url.startswith("http://127.0.0.1:")
 
 
-def test_what_dies_comes_back(start):
-    stack = start()
-    stack.wait_until_ready()
-    for part, name in (("gunicorn", "web"), ("celery.* worker", "worker"), ("celery.* beat", "beat")):
-        before = stack.pids(part)
-        os.kill(before[0], signal.SIGKILL)
-        stack.wait_until_said(f"{name} was killed by SIGKILL; restarting it")
+def test_a_second_stack_in_the_same_directory_is_refused(running):
+    running.wait_until_ready()
+    done = subprocess.run(
+        COMMAND,
+        cwd=ROOT,
+        env={**os.environ, "PORT": str(free_port()), "DATA_DIR": str(running.data_dir)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 1
+    assert "Another stack runs in" in done.stdout
 
-        def replaced(part=part, before=before) -> bool:
-            now = stack.pids(part)
-            return bool(now) and not set(now) & set(before)
+
+def test_what_dies_comes_back_and_a_signal_stops_everything(running):
+    running.wait_until_ready()
+    killed = {name: running.pids(part) for part, name in NAMES.items()}
+    for pids in killed.values():
+        os.kill(pids[0], signal.SIGKILL)
+    for part, name in NAMES.items():
+        running.wait_until_said(f"{name} was killed by SIGKILL; restarting it")
+
+        def replaced(part=part, before=frozenset(killed[name])) -> bool:
+            now = running.pids(part)
+            return bool(now) and not before & set(now)
 
         wait_for(replaced, 30, f"a new {name} and nothing left of the old one")
-    redis = stack.pids("valkey-server")
-    os.kill(redis[0], signal.SIGKILL)
-    stack.wait_until_said("Redis is back")
-    wait_for(stack.answers, 60, "ready again")
-    stack.process.send_signal(signal.SIGTERM)
-    stack.wait_until_gone()
+    os.kill(running.pids("valkey-server")[0], signal.SIGKILL)
+    running.wait_until_said("Redis is back")
+    wait_for(running.answers, 60, "ready again")
+    running.process.send_signal(signal.SIGTERM)
+    running.wait_until_gone()
+    assert running.process.returncode == 0
 
 
 def test_kill_9_of_the_supervisor_takes_everything_along(start):
     stack = start()
-    stack.wait_until_ready()
+    stack.wait_until_all_run()
     stack.process.kill()
     stack.wait_until_gone(timeout=15)
 
@@ -220,7 +245,7 @@ def test_a_signal_while_starting_leaves_nothing(start):
 def test_a_signal_to_make_stops_the_stack(start):
     # `-o setup`: what is installed is not this test's business.
     stack = start(command=["make", "-o", "setup", "run"])
-    stack.wait_until_ready()
+    stack.wait_until_all_run()
     stack.process.send_signal(signal.SIGTERM)
     stack.wait_until_gone()
 
@@ -241,18 +266,3 @@ def test_a_taken_port_is_reported_at_once(tmp_path):
     assert done.returncode == 1
     assert f"Cannot listen on 127.0.0.1:{port}" in done.stdout.replace("\n", " ")
     assert "PORT=" in done.stdout
-
-
-def test_a_second_stack_in_the_same_directory_is_refused(start):
-    first = start()
-    wait_for(lambda: first.pids("valkey-server"), 30, "Redis")
-    done = subprocess.run(
-        COMMAND,
-        cwd=ROOT,
-        env={**os.environ, "PORT": str(free_port()), "DATA_DIR": str(first.data_dir)},
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert done.returncode == 1
-    assert "Another stack runs in" in done.stdout
