@@ -73,6 +73,14 @@ def _settings(engine: Container) -> Iterator[Finding]:
             f"TASK_TIME_LIMIT_SECONDS ({settings.task_time_limit_seconds})",
             "raise it, or long tasks are delivered twice",
         )
+    elif settings.promotion_lease_seconds <= settings.task_time_limit_seconds:
+        yield Finding(
+            "warn",
+            "settings",
+            f"PROMOTION_LEASE_SECONDS ({settings.promotion_lease_seconds}) is not above "
+            f"TASK_TIME_LIMIT_SECONDS ({settings.task_time_limit_seconds})",
+            "raise it, or slow conversations are given to the model twice",
+        )
     elif settings.webhook_url and not settings.webhook_secret:
         yield Finding("fail", "settings", "WEBHOOK_URL without WEBHOOK_SECRET", "set one: events are signed")
     elif settings.extraction_backend == "llm" and not settings.llm_configured:
@@ -138,9 +146,15 @@ def _memory(engine: Container) -> Iterator[Finding]:
 def _clock(engine: Container) -> Iterator[Finding]:
     before = time.time()
     seconds, micros = engine.redis.time()
-    skew = abs(seconds + micros / 1e6 - (before + time.time()) / 2)
-    level: Level = "ok" if skew < 1 else "warn" if skew < 30 else "fail"
-    yield Finding(level, "clock", f"{skew:.3f} s apart from Redis", "" if level == "ok" else "run NTP on both machines")
+    yield _skew("this machine", (before + time.time()) / 2 - (seconds + micros / 1e6))
+    if (skew := engine.presence.worker_skew_seconds()) is not None:
+        yield _skew("the worker", skew)
+
+
+def _skew(whose: str, seconds: float) -> Finding:
+    level: Level = "ok" if abs(seconds) < 1 else "warn" if abs(seconds) < 30 else "fail"
+    said = f"{whose} is {abs(seconds):.3f} s {'ahead of' if seconds > 0 else 'behind'} Redis"
+    return Finding(level, "clock", said, "" if level == "ok" else "run NTP on all machines: work starts early or late")
 
 
 def _migrations(engine: Container) -> Iterator[Finding]:

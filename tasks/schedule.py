@@ -8,7 +8,8 @@ from app.config import Settings
 from app.memory.background import Schedule
 from tasks.queues import Queue
 
-# A job whose ticks come faster than it runs must not fill the queue: ticks that could not run in time are dropped.
+# Where beat cannot see that a tick waits already (`tasks.beat`), ticks that could not run in time are dropped.
+# Elsewhere they are not: a worker whose clock is ahead of beat's would drop all of them.
 _MIN_EXPIRY_SECONDS = 5.0
 _MISSED_TICKS = 5
 
@@ -77,11 +78,13 @@ def schedules(settings: Settings) -> tuple[Schedule, ...]:
 
 def beat_schedule(settings: Settings) -> dict[str, Any]:
     """Beat's entries, for the jobs that are switched on."""
+    broker = settings.celery_broker_url or "redis:"
+    visible = broker.startswith(("redis", "sentinel"))
     return {
         job.name: {
             "task": job.task,
             "schedule": job.every_seconds,
-            "options": {"queue": Queue.STORE.value, "expires": _expiry(job)},
+            "options": {"queue": Queue.STORE.value, **({} if visible else {"expires": _expiry(job)})},
         }
         for job in schedules(settings)
         if job.enabled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -116,6 +117,24 @@ def test_two_beats_by_mistake_do_nothing_twice(stack: Stack, namespace):
         assert_promoted_once(Api(stack.http, namespace), sessions)
     finally:
         stack.terminate("beat2")
+
+
+@pytest.mark.parametrize("skew", [60, pytest.param(-8, marks=pytest.mark.load)])
+def test_a_worker_with_another_clock_does_all_work_once_and_the_doctor_tells(stack: Stack, namespace, skew):
+    stack.environment["CLOCK_SKEW_SECONDS"] = str(skew)
+    stack.start_worker("tests.support.skewed_worker")
+    try:
+        sessions = put_sessions(stack, namespace, 10)
+        took = assert_promoted_once(Api(stack.http, namespace), sessions)
+        print(f"the worker's clock is {skew:+d} s from the others', all was promoted after {took:.1f} s")
+        doctor = stack._spawn("doctor", "agent-memory", "doctor")
+        doctor.wait(60)
+        assert re.search(
+            rf"the worker is {abs(skew)}\.\d+ s {'ahead of' if skew > 0 else 'behind'}", stack.tail("doctor")
+        )
+    finally:
+        stack.start_worker()
+        stack.wait_until_ready()
 
 
 def test_a_worker_that_is_told_to_stop_hands_its_work_over(stack: Stack, namespace):

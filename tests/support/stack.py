@@ -169,10 +169,10 @@ class Stack(Server):
         self._spawn("web", "gunicorn", "-c", "python:app.gunicorn_conf", "app.wsgi:application")
         wait_until(lambda: self._status("/healthz") == 200, START_TIMEOUT_SECONDS, "the web process answers")
 
-    def start_worker(self) -> None:
+    def start_worker(self, app: str = "tasks.celery_app") -> None:
         """Start a worker of two processes for all queues; does not wait for it."""
         self._spawn(
-            "worker", "celery", "-A", "tasks.celery_app", "worker", "-Q", "llm,ml,store", "-c", "2",
+            "worker", "celery", "-A", app, "worker", "-Q", "llm,ml,store", "-c", "2",
             "-n", f"worker-{self.port}@%h", "-l", "INFO", "--without-gossip", "--without-mingle",
         )  # fmt: skip
 

@@ -37,6 +37,20 @@ def test_settings_that_cannot_work_together_are_told(settings, told):
     assert found.advice
 
 
+def test_a_lease_that_ends_before_the_task_does_is_told():
+    (found,) = findings(doctor._settings, promotion_lease_seconds=60)
+    assert (found.level, "PROMOTION_LEASE_SECONDS" in found.said) == ("warn", True)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "level", "said"),
+    [(0.2, "ok", "ahead of"), (-12.0, "warn", "12.000 s behind"), (60.0, "fail", "60.000 s ahead of")],
+)
+def test_clocks_that_differ_are_told(seconds, level, said):
+    found = doctor._skew("the worker", seconds)
+    assert (found.level, said in found.said, bool(found.advice)) == (level, True, level != "ok")
+
+
 def test_good_settings_are_ok():
     assert [found.level for found in findings(doctor._settings)] == ["ok"]
 
