@@ -296,7 +296,7 @@ def _decide(principal: Principal, rule: Rule | None) -> bool:
 def guarded_services(container: C) -> C:
     """Class decorator: the services named in RULES are given out behind their rules."""
     for name, rules in RULES.items():
-        if isinstance(found := vars(container).get(name), cached_property):
+        if isinstance(found := inspect.getattr_static(container, name, None), cached_property):
             setattr(container, name, _guarded(found, name, rules))
     return container
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from werkzeug.serving import make_server
 
-import app.container as composition
+import app.container.engine as composition
 from app import create_app
 from app.auth.tokens import describe, new_token
 from app.config import Settings

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-import app.container as composition
+import app.container.engine as composition
 from app import create_app
 from app.auth.last_used import LastUsed
 from app.auth.tokens import TokenVerifier, describe, new_token, token_hash

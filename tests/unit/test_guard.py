@@ -27,6 +27,7 @@ from app.memory.topics.catalog import TopicCatalog
 from app.memory.topics.refit import TopicRefit
 from app.memory.working import WorkingMemory
 from app.store.batches import TaskRepository
+from app.store.verdicts import VerdictRepository
 
 ANN = Principal("ann", Access.WRITE, Limits(("acme",), users=("ann",)))
 ROOT = Principal("root")
@@ -104,7 +105,7 @@ SERVICES = {
     "working_memory": WorkingMemory, "long_term_memory": LongTermMemory, "search": MemorySearch,
     "hydration": PromptHydration, "profiles": Profiles, "summary_views": SummaryViews, "lifecycle": Lifecycle,
     "task_records": TaskRepository, "compaction": Compaction, "history": History, "erasure": Erasure,
-    "promotion": Promotion, "topic_catalog": TopicCatalog, "topic_refit": TopicRefit,
+    "promotion": Promotion, "topic_catalog": TopicCatalog, "topic_refit": TopicRefit, "verdicts": VerdictRepository,
 }  # fmt: skip
 
 

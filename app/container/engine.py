@@ -1,31 +1,21 @@
-"""The composition root: settings → store → providers → engine. The only place that wires them."""
+"""The engine's part of the composition root, and the process's container."""
 
 from __future__ import annotations
 
-import importlib
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
 from functools import cached_property
-from typing import cast
 
-from app.auth.authenticator import Authenticator, create_authenticator
 from app.config import Settings, get_settings
+from app.container.providers import Providers
 from app.memory.access import AccessTracker
-from app.memory.background import Background
 from app.memory.compaction import Compaction
 from app.memory.consolidation import Consolidation
 from app.memory.context import SessionContext
 from app.memory.dispatch import Dispatcher
-from app.memory.embedding import OtherVectors
 from app.memory.enrichment import Enrichments
 from app.memory.entity_enrichment import EntityEnrichment
 from app.memory.erasure import Erasure
-from app.memory.errors import BackendUnavailable
 from app.memory.events import EventDelivery
-from app.memory.extraction.base import ExtractionStrategy, Extractor
-from app.memory.extraction.distiller import Distiller
-from app.memory.extraction.registry import load_strategies
 from app.memory.guard import guarded_services
 from app.memory.history import History
 from app.memory.jobs import Jobs
@@ -42,42 +32,25 @@ from app.memory.search import MemorySearch
 from app.memory.steps import TaskRecords
 from app.memory.summarization.partitions import PartitionWriter
 from app.memory.summarization.sessions import SessionFolding
-from app.memory.summarization.summarizers import ExtractiveSummarizer, LlmSummarizer, Summarizer
 from app.memory.summary_views import SummaryViews
 from app.memory.topics.catalog import TopicCatalog
 from app.memory.topics.enrichment import TopicEnrichment
 from app.memory.topics.refit import FitTopics, TopicRefit
 from app.memory.working import WorkingMemory
-from app.providers.interfaces import Embedder, EntityRecognizer, Generator, Reranker, TopicModel
-from app.providers.tokens import counting_method
+from app.providers.interfaces import Embedder
 from app.providers.topic_process import BertopicProcess
-from app.store.batches import BatchRepository, TaskRepository
-from app.store.changes import ChangeRepository, Limits
-from app.store.client import RedisClient, connect
 from app.store.compaction import CompactionRepository
-from app.store.events import EventRepository
 from app.store.facets import FacetRepository
 from app.store.folds import FoldRepository
 from app.store.jobs import JobRepository
-from app.store.model_gate import GateLimits, ModelGate
-from app.store.neighbours import NeighbourRepository
-from app.store.outbox import Outbox
-from app.store.presence import Presence
-from app.store.records import RecordRepository
-from app.store.sessions import SessionRepository
-from app.store.steps import StepRepository
 from app.store.tenants import TenantKeys
 from app.store.text_cache import TextCache
-from app.store.tokens import TokenRepository
 from app.store.topics import TopicRepository
 from app.store.turns import TurnRepository
-from app.store.usage import UsageRepository
 from app.store.vector_cache import VectorCache
-from app.store.vectors import SpaceRepository, Spaces, VectorSpace, configured
-from app.store.verdicts import VerdictRepository
+from app.store.vectors import Spaces, VectorSpace
 from app.store.views import ViewRepository
 
-BACKGROUND = "tasks.background:CeleryBackground"
 # What stays when the embedding model changes: connections, and models that took time to load.
 _KEPT = (
     "redis", "background", "authenticator", "generator", "reranker", "entity_recognizer", "topic_model", "extractor",
@@ -86,7 +59,7 @@ _KEPT = (
 
 
 @guarded_services
-class Container:
+class Container(Providers):
     """Everything one process needs, built on first use: what is not used is never loaded.
 
     A container has one view of the embedding spaces for all its life: work that began with it ends with it, so that a
@@ -105,254 +78,6 @@ class Container:
         made._embedders = self._embedders
         made.__dict__["spaces"] = spaces
         return made
-
-    # -- store -----------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def redis(self) -> RedisClient:
-        """The store's client."""
-        return connect(self.settings)
-
-    @cached_property
-    def sessions(self) -> SessionRepository:
-        """Sessions."""
-        return SessionRepository(self.redis, max_messages=self.settings.max_session_messages)
-
-    @cached_property
-    def records(self) -> RecordRepository:
-        """Memories."""
-        return RecordRepository(self.redis, self.spaces.serving)
-
-    @cached_property
-    def space_repository(self) -> SpaceRepository:
-        """The embedding spaces as they are stored."""
-        return SpaceRepository(self.redis, configured(self.settings))
-
-    @cached_property
-    def spaces(self) -> Spaces:
-        """The embedding spaces. Raises BackendUnavailable while they cannot be read."""
-        return self.space_repository.load()
-
-    @cached_property
-    def changes(self) -> ChangeRepository:
-        """Changes of memories, and their undoing."""
-        settings = self.settings
-        return ChangeRepository(
-            self.redis,
-            Limits(
-                versions=settings.history_max_versions,
-                log=settings.change_log_max_entries,
-                deleted_seconds=int(settings.deleted_retention_days * 86_400),
-            ),
-            self.events,
-            self.spaces,
-            OtherVectors(lambda: self.embedder_of(self.spaces.all[-1])),
-        )
-
-    @cached_property
-    def neighbours(self) -> NeighbourRepository:
-        """What is near an incoming memory."""
-        return NeighbourRepository(self.redis, self.spaces.serving)
-
-    @cached_property
-    def batches(self) -> BatchRepository:
-        """Batches of the pipeline."""
-        return BatchRepository(self.redis)
-
-    @cached_property
-    def tasks(self) -> TaskRepository:
-        """Task records."""
-        return TaskRepository(self.redis)
-
-    @cached_property
-    def task_records(self) -> TaskRecords:
-        """Task records, for those who may see them."""
-        return TaskRecords(self.tasks, self.steps)
-
-    @cached_property
-    def steps(self) -> StepRepository:
-        """How far the runs of the pipeline are."""
-        return StepRepository(self.redis)
-
-    @cached_property
-    def verdicts(self) -> VerdictRepository:
-        """Counters of what became of memories."""
-        return VerdictRepository(self.redis)
-
-    @cached_property
-    def views(self) -> ViewRepository:
-        """Summary views as they are stored."""
-        return ViewRepository(self.redis)
-
-    @cached_property
-    def tokens(self) -> TokenRepository:
-        """Tokens, as hashes."""
-        return TokenRepository(self.redis)
-
-    @cached_property
-    def authenticator(self) -> Authenticator:
-        """Lets callers in. Only where authentication is on."""
-        authenticator = create_authenticator(self.settings, self.tokens)
-        assert authenticator is not None, "authentication is off"
-        return authenticator
-
-    @cached_property
-    def outbox(self) -> Outbox:
-        """Unfinished work."""
-        return Outbox(self.redis, self.events)
-
-    @cached_property
-    def usage(self) -> UsageRepository:
-        """Counters of model calls."""
-        return UsageRepository(self.redis, keep_days=self.settings.llm_usage_days)
-
-    @cached_property
-    def events(self) -> EventRepository:
-        """What happened to memories."""
-        return EventRepository(self.redis, self.settings.events_kept, webhook=bool(self.settings.webhook_url))
-
-    @cached_property
-    def presence(self) -> Presence:
-        """Which processes were alive lately."""
-        return Presence(self.redis)
-
-    def store_ready(self) -> None:
-        """Raise BackendUnavailable unless Redis answers and both indexes exist."""
-        self.outbox.ping()
-
-    # -- providers -------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def embedder(self) -> Embedder:
-        """The embedding model that searches use."""
-        return self.embedder_of(self.spaces.serving)
-
-    def embedder_of(self, space: VectorSpace) -> Embedder:
-        """The embedding model of a space."""
-        from app.providers.embeddings import create_embedder
-
-        if space not in self._embedders:
-            self._embedders[space] = create_embedder(self.settings_of(space))
-        return self._embedders[space]
-
-    def settings_of(self, space: VectorSpace) -> Settings:
-        """The settings with the model of a space in place of their own."""
-        return self.settings.model_copy(
-            update={
-                "embedding_backend": space.backend,
-                "embedding_model": space.model,
-                "embedding_dimensions": space.dimensions,
-                "embedding_base_url": space.base_url,
-            }
-        )
-
-    @cached_property
-    def reranker(self) -> Reranker | None:
-        """The reranker, if one is configured."""
-        from app.providers.rerank import create_reranker
-
-        return create_reranker(self.settings)
-
-    @cached_property
-    def entity_recognizer(self) -> EntityRecognizer:
-        """The entity recognizer that the settings name."""
-        from app.providers.entities import SpacyEntityRecognizer
-
-        local = SpacyEntityRecognizer(self.settings.ner_model)
-        if self.settings.ner_source == "llm" and self.generator is not None:
-            from app.providers.llm_enrichment import LlmEntityRecognizer
-
-            return LlmEntityRecognizer(self.generator, local, model=self.settings.fast_model)
-        return local
-
-    @cached_property
-    def topic_model(self) -> TopicModel:
-        """The topic model that works on texts, where nothing is fitted."""
-        from app.providers.topics import KeywordTopicModel
-
-        local = KeywordTopicModel(self.settings.ner_model)
-        if self.settings.topic_model_source == "llm" and self.generator is not None:
-            from app.providers.llm_enrichment import LlmTopicModel
-
-            return LlmTopicModel(self.generator, local, model=self.settings.fast_model)
-        return local
-
-    @cached_property
-    def generator(self) -> Generator | None:
-        """The language model, if one is configured."""
-        if not self.settings.llm_configured:
-            return None
-        from app.providers.llm import OpenAIGenerator
-
-        settings = self.settings
-        limits = GateLimits(
-            max_concurrency=settings.llm_max_concurrency,
-            requests_per_minute=settings.llm_requests_per_minute,
-            slot_seconds=settings.llm_timeout_seconds + 30.0,
-            breaker_failures=settings.llm_breaker_failures,
-            breaker_seconds=settings.llm_breaker_seconds,
-        )
-        gate = ModelGate(self.redis, settings.llm_base_url or "https://api.openai.com/v1", limits)
-        return OpenAIGenerator(settings, gate=gate, ledger=self.usage)
-
-    @cached_property
-    def extractor(self) -> Extractor:
-        """The extraction backend that the settings name."""
-        if self.settings.resolved_extraction_backend == "llm":
-            from app.memory.extraction.llm import LlmExtractor
-
-            assert self.generator is not None, "EXTRACTION_BACKEND=llm needs OPENAI_API_KEY or OPENAI_BASE_URL"
-            return LlmExtractor(self.generator, self.settings)
-        from app.memory.extraction.rules import RulesExtractor
-
-        return RulesExtractor(self.settings.ner_model)
-
-    @cached_property
-    def summarizer(self) -> Summarizer:
-        """What summarizes: a language model, or extraction."""
-        if self.settings.resolved_summarization_backend == "llm":
-            assert self.generator is not None, "SUMMARIZATION_BACKEND=llm needs OPENAI_API_KEY or OPENAI_BASE_URL"
-            return LlmSummarizer(self.generator, self.settings)
-        return ExtractiveSummarizer()
-
-    @cached_property
-    def strategies(self) -> Mapping[str, ExtractionStrategy]:
-        """What sessions can ask extraction for."""
-        return load_strategies(self.settings.extraction_strategies)
-
-    @cached_property
-    def distiller(self) -> Distiller:
-        """Extraction and grounding."""
-        keep = self.settings.ungrounded_memories == "keep"
-        return Distiller(self.extractor, self.strategies, keep_ungrounded=keep)
-
-    @cached_property
-    def background(self) -> Background:
-        """Celery, named by path: the engine's side must not import the tasks."""
-        module, _, name = BACKGROUND.partition(":")
-        return cast(Background, getattr(importlib.import_module(module), name)())
-
-    def warm_queries(self) -> None:
-        """Load what the first search needs: for a web process, before it takes requests."""
-        self._warm_embedders()
-        _ = self.reranker  # a wrong setting should end the start, not the first search
-        counting_method()
-
-    def _warm_embedders(self) -> None:
-        """While Redis is away nobody knows which model it is; then the first search loads it."""
-        with suppress(BackendUnavailable):
-            for space in self.spaces.all:
-                self.embedder_of(space).warm()
-
-    def warm_pipeline(self) -> None:
-        """Load what the first promotion needs: for a worker's child, before it takes tasks."""
-        self._warm_embedders()
-        if self.settings.enable_ner or self.settings.resolved_extraction_backend == "rules":
-            from app.providers.entities import SpacyEntityRecognizer
-
-            SpacyEntityRecognizer(self.settings.ner_model).recognize(["warm"])
-
-    # -- engine ----------------------------------------------------------------------------------------------------
 
     @cached_property
     def query_cache(self) -> VectorCache | None:
