@@ -150,7 +150,7 @@ def test_stop_leaves_no_process_and_can_be_repeated(server):
     assert not server.alive()
 
 
-@pytest.mark.parametrize("pid", [0, 2**22 - 1, os.getpid()])
+@pytest.mark.parametrize("pid", [0, 2**22 - 1, os.getpid()], ids=["none", "unknown", "somebody else's"])
 def test_a_stale_endpoint_file_is_seen_through(tmp_path, pid):
     directory = tmp_path / "redis"
     directory.mkdir()
