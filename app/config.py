@@ -85,6 +85,9 @@ class Settings(BaseSettings):
     )
     task_time_limit_seconds: int = Field(120, ge=5, description="Hard time limit of one task.")
     task_max_attempts: int = Field(5, ge=1, description="Starts of one piece of work before it is recorded as failed.")
+    worker_max_memory_mb: int = Field(
+        1500, ge=0, description="A worker's child that is larger after a task makes room for a fresh one; 0: no limit."
+    )
     worker_stall_seconds: float = Field(
         120.0,
         ge=0,

@@ -86,7 +86,9 @@ def configure(application: Celery, settings: Settings) -> None:
         # A broker that was away for a moment is no reason to kill the children: what they do is idempotent, and their
         # time limit ends before the broker delivers it again. Without it, recovery took as long as loading the models.
         worker_cancel_long_running_tasks_on_connection_loss=False,
+        # A child has about 800 MB when it has used all its models; leaks elsewhere must not take the machine.
         worker_max_tasks_per_child=10_000,
+        worker_max_memory_per_child=settings.worker_max_memory_mb * 1024 or None,
         task_serializer="json",
         accept_content=["json"],
         timezone="UTC",

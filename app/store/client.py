@@ -37,7 +37,9 @@ def connect(settings: Settings) -> RedisClient:
         "socket_connect_timeout": min(2.0, settings.redis_timeout_seconds),
         "socket_keepalive": True,
         "health_check_interval": 30,
-        "retry": Retry(ExponentialBackoff(cap=0.2, base=0.02), 2),
+        # A time-out is not tried again: connecting and commanding both do, and a Redis that hangs would hold a request
+        # for nine time-outs instead of one.
+        "retry": Retry(ExponentialBackoff(cap=0.2, base=0.02), 2, supported_errors=(redis.ConnectionError,)),
     }
     if settings.redis_sentinel_service:
         return _master(settings.redis_url, settings.redis_sentinel_service, options)

@@ -47,6 +47,7 @@ class Trend:
     most: float
     slope: float
     judged: bool
+    course: tuple[float, ...]
 
     @property
     def grows(self) -> bool:
@@ -57,7 +58,7 @@ class Trend:
         slope = f"{self.slope:+.2f} MB/min after its warm-up" if self.judged else "too short to judge"
         return (
             f"{self.name:16} {self.minutes:4.1f} min, {self.first:.0f} → {self.last:.0f} MB, "
-            f"at most {self.most:.0f} MB, {slope}"
+            f"at most {self.most:.0f} MB, {slope} ({' '.join(f'{mb:.0f}' for mb in self.course)})"
         )
 
 
@@ -67,7 +68,8 @@ def trend(name: str, samples: Sequence[tuple[float, float]]) -> Trend:
     settled = samples[int(len(samples) * WARM_UP) :]
     judged = len(settled) > 2 and settled[-1][0] - settled[0][0] >= JUDGED_SECONDS
     slope = statistics.linear_regression(*zip(*settled, strict=True)).slope * 60 if judged else 0.0
-    return Trend(name, (times[-1] - times[0]) / 60, sizes[0], sizes[-1], max(sizes), slope, judged)
+    course = tuple(sizes[:: max(1, len(sizes) // 10)])
+    return Trend(name, (times[-1] - times[0]) / 60, sizes[0], sizes[-1], max(sizes), slope, judged, course)
 
 
 @dataclass

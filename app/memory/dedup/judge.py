@@ -248,6 +248,10 @@ def _conflict(old: Claim, new: Claim) -> str | None:
     for kind, first, second in (("number", old.numbers, new.numbers), ("date", old.dates, new.dates)):
         if first and second and not (first <= second or second <= first):
             return f"{kind} {_listed(second - first)} instead of {_listed(first - second)}"
+    figures = [(bool(claim.numbers), bool(claim.dates)) for claim in (old, new)]
+    if sorted(figures) == [(False, True), (True, False)]:
+        # Not everything that looks like a year is one: "room 2037" is not "room 4658".
+        return f"{_listed(new.numbers | new.dates)} instead of {_listed(old.numbers | old.dates)}"
     first_names, second_names = _names_apart(old, new)
     if first_names and second_names:
         return f"name {_listed(second_names)} instead of {_listed(first_names)}"
