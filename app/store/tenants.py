@@ -90,8 +90,10 @@ class TenantKeys:
         return counts
 
     def drop(self, namespace: str | None) -> None:
-        """Delete a tenant with its name; nobody may be writing to it."""
-        self.delete(self.of_tenant(namespace))
+        """Delete whatever there is of a tenant, counters and work in progress too; nobody may be writing to it."""
+        names = list(self._client.scan_iter(match=f"*:{{{keys.encode(namespace)}}}*", count=SCAN_COUNT))
+        for start in range(0, len(names), CHUNK):
+            self._client.delete(*names[start : start + CHUNK])
         self._client.srem(keys.NAMESPACES, keys.encode(namespace))
 
     def forget_work(self, scope: Scope) -> int:
