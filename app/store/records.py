@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +26,10 @@ from app.store.vectors import DEFAULT, VectorSpace
 
 PAGE_FIELDS = ("text", "doc", "accessed", "count", "rev")
 _IN_OWN_FIELDS = ("text", "last_accessed", "access_count")
+# What a document need not say. A missing `updated_at` is `persisted_at` (see `codec`).
+_DEFAULTS: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(Memory) if f.default is not MISSING}
+_DEFAULTS |= {"metadata": {}, "extraction_strategy_config": {}}
+del _DEFAULTS["memory_type"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,9 +308,13 @@ def _hit(key: bytes, cues: bytes, accessed: bytes) -> Hit:
 
 
 def _doc(memory: Memory) -> bytes:
-    doc = codec.memory_to_json(memory)
-    for name in _IN_OWN_FIELDS:
-        del doc[name]
+    doc = {
+        name: value
+        for name, value in codec.memory_to_json(memory).items()
+        if name not in _IN_OWN_FIELDS and (name not in _DEFAULTS or value != _DEFAULTS[name])
+    }
+    if memory.updated_at == memory.persisted_at:
+        del doc["updated_at"]
     return codec.dumps(doc)
 
 
