@@ -98,7 +98,6 @@ def memory_from_json(stored: dict[str, Any], **known: Any) -> Memory:
         values[name] = to_time(values.get(name))
     for name in _MEMORY_TUPLES:
         values[name] = tuple(values.get(name) or ())
-    values["updated_at"] = values["updated_at"] or values["persisted_at"]
     values |= known
     if values.get("map_position"):
         values["map_position"] = tuple(values["map_position"])
