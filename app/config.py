@@ -283,6 +283,10 @@ class Settings(BaseSettings):
         description="Embedding model of a new store; change that of a store with `agent-memory embeddings migrate`.",
     )
     embedding_dimensions: int = Field(384, ge=1, description="Dimensions of the embedding model.")
+    embedding_precision: Literal["float16", "float32"] = Field(
+        "float16",
+        description="Stored elements of the vectors of a new store; change it as the model is changed.",
+    )
     embedding_base_url: OptionalStr = Field(None, description="Endpoint of the embedding model, if not that of LLMs.")
     embedding_api_key: OptionalStr = Field(None, repr=False, description="Key of that endpoint.")
     embedding_gaps_seconds: float = Field(

@@ -44,7 +44,7 @@ def plan(engine: Container, target: VectorSpace, say: Say) -> None:
     info = index.describe(engine.redis, index.MEMORIES)
     count = info.documents if info else 0
     # A vector in the record, and in the graph once more with its links (16 neighbours on the lowest level).
-    needed = count * (2 * 4 * target.dimensions + 400)
+    needed = count * (2 * target.element_bytes * target.dimensions + 400)
     say(f"from {spaces.serving.label}")
     say(f"to   {target.label}, which answers ({seconds * 1000:.0f} ms for the first texts)")
     say(f"{count:,} memories to embed; about {needed / 2**30:.1f} GB more memory in Redis until the change is settled,")
@@ -132,7 +132,7 @@ def settle(engine: Container, say: Say) -> None:
 def _check(spaces: Spaces, target: VectorSpace) -> None:
     if spaces.stage == "switched":
         raise Conflict("the last change is not settled: `agent-memory embeddings settle` (or `rollback`) first")
-    if spaces.other is None and target.same_model(spaces.serving):
+    if spaces.other is None and target.same_model(spaces.serving) and target.precision == spaces.serving.precision:
         raise InvalidRequest(f"the store has vectors of {spaces.serving.label} already")
     if spaces.other is not None and not target.same_model(spaces.other):
         raise Conflict(

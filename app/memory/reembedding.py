@@ -13,7 +13,7 @@ from app.memory.models import Scope
 from app.providers.interfaces import Embedder
 from app.store import keys
 from app.store.records import RecordRepository
-from app.store.vectors import SpaceRepository, Spaces, VectorSpace
+from app.store.vectors import SpaceRepository, Spaces, Vector, VectorSpace
 
 log = structlog.get_logger(__name__)
 AT_ONCE = 64
@@ -44,18 +44,20 @@ class Reembedding:
         for space in self._spaces.all:
             wanted = [key for key, lacked in lacking if lacked == space]
             for start in range(0, len(wanted), AT_ONCE):
-                rows = self._records.read_with_revisions(wanted[start : start + AT_ONCE])
-                if not rows:
-                    continue
-                vectors = embed_memories(self._embedder(space), [memory for memory, _revision in rows])
-                made += self._repository.put(
-                    space,
-                    [
-                        (keys.record(memory.scope, memory.id).encode(), revision, vector)
-                        for (memory, revision), vector in zip(rows, vectors, strict=True)
-                    ],
-                )
+                rows = list(self._vectors(wanted[start : start + AT_ONCE], space))
+                made += self._repository.put(space, rows) if rows else 0
         return made
+
+    def _vectors(self, record_keys: Sequence[bytes], space: VectorSpace) -> Iterator[tuple[bytes, int, Vector]]:
+        """Key, revision and vector of each record; a model is not asked for what only changes its precision."""
+        rows = [row for row in self._records.read_keys_with_vectors(record_keys) if row is not None]
+        serving = self._spaces.serving
+        known = space != serving and space.same_model(serving)
+        lacking = [row for row in rows if not (known and len(row[2]))]
+        made = iter(embed_memories(self._embedder(space), [memory for memory, _, _ in lacking]) if lacking else ())
+        for memory, revision, stored in rows:
+            vector = stored if known and len(stored) else next(made)
+            yield keys.record(memory.scope, memory.id).encode(), revision, vector
 
     def everything(self, *, concurrency: int) -> Iterator[tuple[int, int]]:
         """Fill all memories; after each page how many were looked at and how many vectors were made.

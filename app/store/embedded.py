@@ -180,6 +180,8 @@ class EmbeddedRedis:
             *("--bind", "127.0.0.1", "--port", str(port), "--databases", "16"),
             *("--dir", str(self.directory), "--save", "", "--appendonly", "yes", "--appendfsync", "everysec"),
             *("--maxmemory-policy", "noeviction", "--daemonize", "no"),
+            # A record as one block instead of a table with an entry per field: a fifth of its memory less.
+            *("--hash-max-listpack-value", "2048"),
             *("--loadmodule", str(module), *(part for item in SEARCH_CONFIG.items() for part in item)),
         ]
 

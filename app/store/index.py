@@ -33,7 +33,7 @@ def _number(name: str, sortable: bool = False) -> dict[str, Any]:
 
 
 def memories_schema(version: int, spaces: Sequence[VectorSpace]) -> IndexSchema:
-    """Schema of the long-term memory index; vectors are float32, cosine, HNSW, one field per space.
+    """Schema of the long-term memory index; vectors are cosine, HNSW, one field per space.
 
     `own` holds the stems of a memory's words (phrases are looked up there), `all` the same once more and those of its
     context, so that a memory's own words weigh double. `said` and `arrived` order the turns of a session.
@@ -43,11 +43,14 @@ def memories_schema(version: int, spaces: Sequence[VectorSpace]) -> IndexSchema:
     graph = {
         "algorithm": "hnsw",
         "distance_metric": "cosine",
-        "datatype": "float32",
         "m": 16,
         "ef_construction": 200,
         "ef_runtime": 100,
     }
+
+    def vector(space: VectorSpace) -> dict[str, Any]:
+        return {"dims": space.dimensions, "datatype": space.precision, **graph}
+
     return IndexSchema.from_dict(
         {
             "index": {"name": f"{MEMORIES}-v{version}", "prefix": keys.RECORD_PREFIX, "key_separator": ""},
@@ -67,7 +70,7 @@ def memories_schema(version: int, spaces: Sequence[VectorSpace]) -> IndexSchema:
                 _number("event", sortable=True),
                 _number("said", sortable=True),
                 _number("arrived", sortable=True),
-                *({"name": s.field, "type": "vector", "attrs": {"dims": s.dimensions, **graph}} for s in spaces),
+                *({"name": s.field, "type": "vector", "attrs": vector(s)} for s in spaces),
             ],
         }
     )
@@ -111,12 +114,13 @@ def exists(client: RedisClient, alias: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class IndexInfo:
-    """What the search module says about an index; `dimensions` are those of its fields of vectors."""
+    """What the search module says about an index; `dimensions` and `precisions` are those of its fields of vectors."""
 
     name: str
     documents: int
     fields: tuple[str, ...]
     dimensions: Mapping[str, int]
+    precisions: Mapping[str, str]
     indexing: bool
     share: float
     failures: int
@@ -135,6 +139,7 @@ def describe(client: RedisClient, alias: str) -> IndexInfo | None:
         documents=int(info["num_docs"]),
         fields=tuple(_str(row["identifier"]) for row in attributes),
         dimensions={_str(row["identifier"]): int(row["dim"]) for row in attributes if "dim" in row},
+        precisions={_str(row["identifier"]): _str(row["data_type"]).lower() for row in attributes if "dim" in row},
         indexing=bool(int(float(info["indexing"]))),
         share=float(info["percent_indexed"]),
         failures=int(info["hash_indexing_failures"]),

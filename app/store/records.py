@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.memory.filters import MemoryFilter
+from app.memory.identity import memory_hash
 from app.memory.indexing_text import is_turn, keyword_text, names_of, needs_context, said_at
 from app.memory.models import Memory, Scope
 from app.store import codec, index, keys
@@ -25,6 +27,10 @@ from app.store.vectors import DEFAULT, VectorSpace
 
 PAGE_FIELDS = ("text", "doc", "accessed", "count", "rev")
 _IN_OWN_FIELDS = ("text", "last_accessed", "access_count")
+# What a document need not say. See `record_from_row` for what else is left out.
+_DEFAULTS: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(Memory) if f.default is not MISSING}
+_DEFAULTS |= {"metadata": {}, "extraction_strategy_config": {}}
+del _DEFAULTS["memory_type"], _DEFAULTS["memory_hash"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,9 +309,15 @@ def _hit(key: bytes, cues: bytes, accessed: bytes) -> Hit:
 
 
 def _doc(memory: Memory) -> bytes:
-    doc = codec.memory_to_json(memory)
-    for name in _IN_OWN_FIELDS:
-        del doc[name]
+    doc = {
+        name: value
+        for name, value in codec.memory_to_json(memory).items()
+        if name not in _IN_OWN_FIELDS and (name not in _DEFAULTS or value != _DEFAULTS[name])
+    }
+    if memory.updated_at == memory.persisted_at:
+        del doc["updated_at"]
+    if memory.memory_hash == memory_hash(memory):
+        del doc["memory_hash"]
     return codec.dumps(doc)
 
 
@@ -367,11 +379,14 @@ def _cues(memory: Memory) -> str:
 
 
 def record_from_row(row: Sequence[bytes]) -> Memory:
-    """A memory from the fields text, doc, accessed, count of its hash."""
+    """A memory from the fields text, doc, accessed, count of its hash.
+
+    A missing `updated_at` is `persisted_at`, a missing hash is that of the memory as it is.
+    """
     text, doc_json, accessed, count = row[:4]
-    return codec.memory_from_json(
-        codec.loads(doc_json),
-        text=text.decode("utf-8"),
-        access_count=int(count),
-        last_accessed=codec.from_seconds(accessed),
+    doc = codec.loads(doc_json)
+    doc.setdefault("updated_at", doc.get("persisted_at"))
+    memory = codec.memory_from_json(
+        doc, text=text.decode("utf-8"), access_count=int(count), last_accessed=codec.from_seconds(accessed)
     )
+    return memory if "memory_hash" in doc else replace(memory, memory_hash=memory_hash(memory))

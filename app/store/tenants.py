@@ -225,8 +225,9 @@ class TenantKeys:
         Exports of before 0.2 do not say what their vectors are of: the model of the settings, as before.
         """
         ours = self._spaces.serving
-        theirs = VectorSpace(**embedding) if embedding else DEFAULT
+        theirs = VectorSpace(**embedding) if embedding else VectorSpace()
         comparable = ours.same_model(theirs) if embedding else not self._spaces.version
+        same_form = theirs.precision == ours.precision
         # In a memory's history an empty vector stands for one that is to be made when that state comes back.
         missing = {ours.field: b""}
 
@@ -235,8 +236,10 @@ class TenantKeys:
             kept = {name: value for name, value in given.items() if name not in vectors}
             if not vectors:
                 return kept
-            same = comparable and theirs.field in vectors
-            return kept | ({ours.field: vectors[theirs.field]} if same else otherwise)
+            if not (comparable and theirs.field in vectors):
+                return kept | otherwise
+            vector = vectors[theirs.field]
+            return kept | {ours.field: vector if same_form else ours.to_bytes(theirs.from_bytes(_raw(vector)))}
 
         def image(raw: bytes) -> bytes:
             sequence, event, *parts = unpacked(raw)
@@ -250,7 +253,7 @@ class TenantKeys:
             if (
                 row.get("kind") == "memory-versions"
                 and "list" in row
-                and not (comparable and theirs.field == ours.field)
+                and not (comparable and same_form and theirs.field == ours.field)
             ):
                 return {**row, "list": [_shown(image(_raw(item))) for item in row["list"]]}
             return row
@@ -318,4 +321,6 @@ def _shown(raw: bytes) -> Any:
 
 
 def _raw(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
     return base64.b64decode(value["base64"]) if isinstance(value, dict) else str(value).encode()

@@ -90,8 +90,8 @@ def _neighbour(reply: list[Any]) -> Neighbour | None:
     fields = dict(zip(reply[1][::2], reply[1][1::2], strict=True))
     doc = codec.loads(fields[b"doc"])
     # From the document: of sortable numbers the index returns twelve digits.
-    said = codec.to_time(doc["event_date"] or doc["created_at"])
-    arrived = codec.to_time(doc["persisted_at"] or doc["updated_at"])
+    said = codec.to_time(doc.get("event_date") or doc["created_at"])
+    arrived = codec.to_time(doc.get("persisted_at") or doc["updated_at"])
     assert said is not None
     assert arrived is not None
     return Neighbour(doc["id"], fields[b"text"].decode(), doc.get("previous"), (said.timestamp(), arrival(arrived)))

@@ -21,6 +21,7 @@ from app.store.keys import RECORD_PREFIX
 from app.store.scripts import script
 
 Vector = npt.NDArray[np.float32]
+Precision = Literal["float32", "float16"]
 Stage = Literal["settled", "filling", "ready", "switched"]
 
 # The alias of the index of memories; `index` builds on this module.
@@ -38,18 +39,23 @@ _FORGET_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class VectorSpace:
-    """What makes vectors comparable (model and dimensions), and where a record has them."""
+    """What makes vectors comparable (model and dimensions), and where and how a record has them.
+
+    `precision` is of the stored elements, in record and index; vectors outside are always float32. Where it was not
+    written down, a store is from before there was a choice.
+    """
 
     field: str = "vec"
     backend: str = "onnx"
     model: str = "all-MiniLM-L6-v2"
     dimensions: int = 384
     base_url: str | None = None
+    precision: Precision = "float32"
 
     @property
     def label(self) -> str:
         """For people."""
-        return f"{self.model} ({self.backend}, {self.dimensions} dimensions, field {self.field})"
+        return f"{self.model} ({self.backend}, {self.dimensions} dimensions, {self.precision}, field {self.field})"
 
     def same_model(self, other: VectorSpace) -> bool:
         """Whether vectors of the two can be compared; the two local backends give the same ones."""
@@ -66,16 +72,22 @@ class VectorSpace:
             return self
         return replace(self, backend=other.backend, model=other.model, base_url=other.base_url)
 
+    @property
+    def element_bytes(self) -> int:
+        """Bytes of one stored element."""
+        return np.dtype(self.precision).itemsize
+
     def to_bytes(self, vector: Vector) -> bytes:
         """A vector as a record's field holds it."""
-        return np.asarray(vector, dtype=np.float32).tobytes()
+        return np.asarray(vector, dtype=self.precision).tobytes()
 
     def from_bytes(self, raw: bytes | None) -> Vector:
         """A record's vector, shape (dim,); (0,) where it has none yet."""
-        return np.frombuffer(raw or b"", np.float32)
+        return np.frombuffer(raw or b"", self.precision).astype(np.float32)
 
 
-DEFAULT = VectorSpace()
+# That of a new store with default settings.
+DEFAULT = VectorSpace(precision="float16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +135,7 @@ def configured(settings: Settings) -> VectorSpace:
         model=settings.embedding_model,
         dimensions=settings.embedding_dimensions,
         base_url=(settings.embedding_base_url or settings.llm_base_url) if remote else None,
+        precision=settings.embedding_precision,
     )
 
 
@@ -151,9 +164,9 @@ class SpaceRepository:
         """The spaces; that of the settings where none was written down."""
         return self._spaces(self._client.get(STATE))
 
-    def note(self) -> None:
-        """Write down the space of the settings, unless there is one already."""
-        self._client.set(STATE, codec.dumps(asdict(Spaces(self._settings))), nx=True)
+    def note(self, precision: Precision) -> None:
+        """Write down the space of the settings with this precision, unless there is one already."""
+        self._client.set(STATE, codec.dumps(asdict(Spaces(replace(self._settings, precision=precision)))), nx=True)
 
     def save(self, spaces: Spaces) -> None:
         """Make these the spaces. Only whoever holds the lock of migrations may."""

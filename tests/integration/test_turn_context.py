@@ -77,16 +77,17 @@ def a_talk(namespace: str, lines: Sequence[str] = LINES, *, minutes_apart: int =
 
 
 def stored(engine: Container, namespace: str, ids: Sequence[str]) -> dict[str, tuple[str | None, bytes]]:
-    """Per id the context it is indexed with, and its vector."""
+    """Per id the context it is indexed with, and its vector as the record has it."""
     rows = engine.records.read_with_vectors([(Scope(namespace), i) for i in ids])
-    return {row[0].id: (row[0].previous, row[2].tobytes()) for row in rows if row is not None}
+    return {row[0].id: (row[0].previous, engine.spaces.serving.to_bytes(row[2])) for row in rows if row is not None}
 
 
 def expected(engine: Container, talk: Sequence[Memory]) -> dict[str, tuple[str | None, bytes]]:
     chained = [
         replace(m, previous=before.text if before else None) for before, m in zip((None, *talk), talk, strict=False)
     ]
-    return {m.id: (m.previous, v.tobytes()) for m, v in zip(chained, engine.context.embed(chained), strict=True)}
+    in_record = engine.spaces.serving.to_bytes
+    return {m.id: (m.previous, in_record(v)) for m, v in zip(chained, engine.context.embed(chained), strict=True)}
 
 
 @pytest.mark.parametrize("size", [1, 2, 4, 6])

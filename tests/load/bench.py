@@ -30,6 +30,7 @@ from rich.progress import track
 from app.config import Settings
 from app.memory.filters import MemoryFilter, TagFilter
 from app.store.records import RecordRepository
+from app.store.vectors import SpaceRepository, configured
 from tests.load import background
 from tests.load.empty import empty_server
 from tests.load.usage import Meter
@@ -157,7 +158,7 @@ def floors(target: Target, seconds: float) -> dict[str, Measured]:
     if target.redis_url is None:
         return {}
     client = redis.Redis.from_url(target.redis_url, protocol=2)
-    records = RecordRepository(client)
+    records = RecordRepository(client, SpaceRepository(client, configured(Settings())).load().serving)
     scope = MemoryFilter().also("namespace", TagFilter(eq=target.namespace)).also("user_id", TagFilter(eq="u"))
     document = json.dumps(session_body(target.namespace)).encode()
     rng = np.random.default_rng(7)

@@ -135,9 +135,15 @@ def graph(
     truth = exact(vectors, queries)
     yield "| memories | type | M | EF_CONSTRUCTION | stored/s | MB | EF_RUNTIME | recall@10 | p50 ms | p99 ms |"
     yield "|---|---|---|---|---|---|---|---|---|---|"
-    shapes = [("FLOAT32", 16, 200)]
+    shapes = [("FLOAT16", 16, 200)]
     if not only_default:
-        shapes += [("FLOAT16", 16, 200), ("FLOAT32", 8, 200), ("FLOAT32", 16, 100), ("FLOAT32", 32, 200)]
+        shapes += [
+            ("FLOAT32", 16, 200),
+            ("FLOAT16", 8, 200),
+            ("FLOAT32", 8, 200),
+            ("FLOAT32", 16, 100),
+            ("FLOAT32", 32, 200),
+        ]
     for kind, m, construction in shapes:
         name = f"{kind}-{m}-{construction}"
         create(client, name, kind, "HNSW", "M", m, "EF_CONSTRUCTION", construction)
