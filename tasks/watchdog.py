@@ -122,7 +122,10 @@ class Watchdog(threading.Thread):
         full = len(active) >= consumer.pool.num_processes
         if not full and (tasks is None or tasks.channel.qos.can_consume()):
             return 0.0
-        return min((self._time_limit(request) for request in active), default=0.0)
+        if active:
+            return min(self._time_limit(request) for request in active)
+        # Tasks at hand that nobody runs: the children load their models, or were lost.
+        return float(consumer.app.conf.worker_proc_alive_timeout) if len(state.reserved_requests) else 0.0
 
     def _time_limit(self, request: Any) -> float:
         hard, _soft = request.time_limits

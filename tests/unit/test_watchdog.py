@@ -55,10 +55,11 @@ class Broker:
 @pytest.fixture
 def consumer(monkeypatch):
     monkeypatch.setattr(state, "active_requests", set())
+    monkeypatch.setattr(state, "reserved_requests", set())
     application = SimpleNamespace(
         amqp=SimpleNamespace(queues=SimpleNamespace(consume_from={"ml": 1, "store": 2})),
         connection_for_read=lambda: Broker(4),
-        conf=SimpleNamespace(task_time_limit=120),
+        conf=SimpleNamespace(task_time_limit=120, worker_proc_alive_timeout=100),
     )
     qos = SimpleNamespace(can_consume=lambda: True)
     return SimpleNamespace(
@@ -115,3 +116,9 @@ def test_a_full_prefetch_counts_as_busy_too(consumer, monkeypatch):
 def test_a_worker_that_is_connecting_again_has_only_its_patience(consumer):
     consumer.task_consumer = None
     assert Watchdog(consumer, 60.0).look() == Look(8, 0)
+
+
+def test_children_that_load_their_models_may_take_as_long_as_they_are_given(consumer, monkeypatch):
+    consumer.task_consumer.channel.qos.can_consume = lambda: False
+    monkeypatch.setattr(state, "reserved_requests", {"a request"})
+    assert Watchdog(consumer, 60.0).look().busy_seconds == 100.0
