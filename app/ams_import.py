@@ -1,29 +1,47 @@
-"""Import the sessions and memories of a Redis Agent Memory Server: its Redis is only read, the platform is asked as
-any client asks it, so that every rule about what may be stored holds, and running it twice changes nothing.
+"""Import the sessions, memories and summary views of a Redis Agent Memory Server.
+
+Its Redis is only read, the platform is asked as any client asks it, so that every rule about what may be stored holds,
+and running it twice changes nothing.
 
 Where that server keeps its data (wire contract, sections 2.3 and 9; prefixes are its own settings):
 
 * `working_memory:[namespace:][user:]session` - the session as JSON (RedisJSON, or a string in older versions). The
   parts of the key are ambiguous; the document says who it belongs to.
+* `summary_view:<id>:config` and `summary_view:<id>:summary:<group>` - a view and its partitions, JSON strings.
+* `auth_token:<hash>` - what is known of a token, a JSON string; the hash is a salted bcrypt.
 * `memory_idx:<id>` - one hash per memory; lists are joined with commas (older: `|`), times are Unix seconds.
 
-Not imported: tokens (it keeps only salted hashes of them, nobody can turn them into ours), vectors (they
-belong to its embedding model; texts are embedded anew) and summary views (make them again by the API).
+Views keep their ids, so they go straight into the store: the API gives every new view an id of its own. One that is
+there already stays as it is.
+
+Not imported: vectors (they belong to its embedding model; texts are embedded anew) and tokens. Of those it keeps salted
+hashes, which could only be tried one by one, a quarter of a second each, for every wrong token that anybody sends. They
+are listed; whoever has the token itself registers it here, and its clients go on with it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 import httpx2
+import marshmallow as ma
 import redis
+
+from app.api.schemas.views import NewSummaryViewSchema
+from app.memory.errors import MemoryPlatformError
+from app.memory.models import PartitionSummary
+from app.memory.summary_views import NO_MEMORIES
+from app.store.views import ViewRepository
 
 SESSION_PREFIX = "working_memory:"
 MEMORY_PREFIX = "memory_idx:"
+VIEW_PREFIX = "summary_view:"
+TOKEN_PREFIX = "auth_token:"  # noqa: S105 (a key)
 BATCH = 20
 # As the field is called there → as the wire calls it; what is not named here keeps its name.
 _RENAMED = {"id_": "id"}
@@ -36,22 +54,35 @@ _TEXTS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class ForeignToken:
+    """What that server knows of a token; the token itself is nowhere."""
+
+    description: str
+    created_at: str | None
+    expires_at: str | None
+
+
 @dataclass
 class Report:
-    """What became of what was found; `refused` tells the key and why."""
+    """What became of what was found; `refused` tells the key and why, `tokens` which are to be registered anew."""
 
     sessions: int = 0
     memories: int = 0
+    views: int = 0
+    partitions: int = 0
+    tokens: list[ForeignToken] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Importer:
-    """Reads one Redis, writes to one platform."""
+    """Reads one Redis, writes to one platform: through its API, and `views` into its store (None: they are left)."""
 
     def __init__(
         self,
         source: redis.Redis,
         http: httpx2.Client,
+        views: ViewRepository | None = None,
         *,
         session_prefix: str = SESSION_PREFIX,
         memory_prefix: str = MEMORY_PREFIX,
@@ -59,6 +90,7 @@ class Importer:
     ) -> None:
         self._source: Any = source
         self._http = http
+        self._views = views
         self._session_prefix = session_prefix
         self._memory_prefix = memory_prefix
         self._say = say
@@ -75,6 +107,11 @@ class Importer:
         self._create(batch, dry_run)
         for key in self._keys(self._session_prefix, "ReJSON-RL", "string"):
             self._put(key, dry_run)
+        if self._views is not None:
+            for key in self._keys(VIEW_PREFIX, "string"):
+                if key.endswith(":config"):
+                    self._take_view(key, self._views, dry_run)
+        self._list_tokens()
         return self.report
 
     def _keys(self, prefix: str, *kinds: str) -> Iterator[str]:
@@ -113,6 +150,34 @@ class Importer:
         if self.report.sessions % 1000 == 0:
             self._say(f"{self.report.sessions} sessions")
 
+    def _take_view(self, key: str, views: ViewRepository, dry_run: bool) -> None:
+        """Store a view under its own id, then its partitions, unless there is something already."""
+        config = self._document(key)
+        view_id = key.removeprefix(VIEW_PREFIX).removesuffix(":config")
+        try:
+            view = replace(NewSummaryViewSchema().load(config or {}), id=view_id)
+        except (ma.ValidationError, MemoryPlatformError) as error:
+            self.report.refused.append((key, str(error)))
+            return
+        if not dry_run and views.get(view_id) is None:
+            views.save(view)
+        self.report.views += 1
+        for name in self._keys(f"{VIEW_PREFIX}{view_id}:summary:", "string"):
+            partition = _partition(view_id, self._document(name) or {})
+            if partition is None or set(partition.group) != set(view.group_by):
+                self.report.refused.append((name, "is no partition of its view"))
+                continue
+            if not dry_run and views.partition(view_id, partition.group) is None:
+                views.save_partition(partition)
+            self.report.partitions += 1
+
+    def _list_tokens(self) -> None:
+        for key in self._keys(TOKEN_PREFIX, "string"):
+            if stored := self._document(key):
+                description = str(stored.get("description") or "no description")
+                token = ForeignToken(description, stored.get("created_at"), stored.get("expires_at"))
+                self.report.tokens.append(token)
+
     def _document(self, key: str) -> dict[str, Any] | None:
         raw = (
             self._source.get(key)
@@ -131,6 +196,22 @@ class Importer:
             return False
         answer.raise_for_status()
         return True
+
+
+def _partition(view_id: str, stored: dict[str, Any]) -> PartitionSummary | None:
+    """A stored partition of a view; without a digest of ours, so that the view's next run makes it anew."""
+    try:
+        count = int(stored["memory_count"])
+        return PartitionSummary(
+            view_id,
+            group={str(name): str(value) for name, value in stored["group"].items()},
+            summary=str(stored["summary"]),
+            memory_count=count,
+            computed_at=datetime.fromisoformat(stored["computed_at"]).astimezone(UTC),
+            empty_reason=None if count else NO_MEMORIES,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
 
 
 def memory_to_wire(stored: dict[bytes, bytes]) -> dict[str, Any]:

@@ -24,5 +24,5 @@ def depth(channel: Any, queue: str) -> int:
     """Tasks that wait in a queue."""
     if hasattr(channel, "_size"):
         return int(channel._size(queue))
-    # Not one of kombu's virtual transports: RabbitMQ.
-    return int(channel.queue_declare(queue, passive=True).message_count)
+    # Not one of kombu's virtual transports: RabbitMQ. Declared as workers do it, in case none has ever run.
+    return int(channel.queue_declare(queue, durable=True, auto_delete=False).message_count)

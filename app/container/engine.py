@@ -200,7 +200,8 @@ class Container(Providers):
     @cached_property
     def folding(self) -> SessionFolding:
         """Summaries of long sessions."""
-        return SessionFolding(self.sessions, FoldRepository(self.redis), lambda: self.summarizer, self.settings)
+        folds = FoldRepository(self.redis, self.events)
+        return SessionFolding(self.sessions, folds, lambda: self.summarizer, self.settings)
 
     @cached_property
     def summary_views(self) -> SummaryViews:

