@@ -28,6 +28,8 @@ class StepSchema(AnswerSchema):
 class TaskSchema(AnswerSchema):
     """The state of one piece of background work, and details that depend on its kind."""
 
+    OPTIONAL = frozenset({"steps"})
+
     id = ma.fields.String()
     type = ma.fields.String(metadata={"description": "What kind of work", "example": "summary_view_full_run"})
     status = ma.fields.String(validate=ma.validate.OneOf(["pending", "running", "success", "failed"]))

@@ -52,7 +52,7 @@ def test_health_is_open_and_tells_unix_milliseconds(http):
     assert answer.json()["now"] > 10**12
 
 
-@pytest.mark.parametrize("path", ["/", "/v2/health", "/v1", "/v1/nothing", "/v1/memory", "/v1/tasks", "/v1/tasks/"])
+@pytest.mark.parametrize("path", ["/", "/v2/health", "/v1", "/v1/nothing", "/v1/memory", "/v1/task", "/v1/task/"])
 def test_an_unknown_route_is_404_as_json(http, path):
     refusal(http.get(path), 404)
 
