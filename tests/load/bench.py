@@ -29,6 +29,7 @@ from rich.progress import track
 
 from app.config import Settings
 from app.memory.filters import MemoryFilter, TagFilter
+from app.memory.search import BLOCK_EDGES
 from app.store.records import RecordRepository
 from app.store.vectors import SpaceRepository, configured
 from tests.load import background
@@ -170,7 +171,7 @@ def floors(target: Target, seconds: float) -> dict[str, Measured]:
             scope,
             vector=vectors[number % 50] if vector else None,
             text=f"{THINGS[number % 10]} {PLACES[number % 10]}" if text else None,
-            k=10,
+            k=BLOCK_EDGES[0],
         )
 
     return {
