@@ -13,11 +13,20 @@ const main = document.getElementById("main");
 const scope = document.getElementById("scope");
 let running = new AbortController();
 
+/** What the address holds; as it stands if somebody typed it without encoding (`100%`). */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 /** `#/view/id?query` as its parts. */
 function route() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split(/\?(.*)/s);
   const [view, id = ""] = path.split(/\/(.*)/s);
-  return { view: view in VIEWS ? view : "search", id: decodeURIComponent(id), query: new URLSearchParams(query) };
+  return { view: view in VIEWS ? view : "search", id: decoded(id), query: new URLSearchParams(query) };
 }
 
 async function show() {
