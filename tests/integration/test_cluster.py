@@ -49,7 +49,7 @@ class Shard(redis.Redis):
     """A client of one node, as a router in front of a cluster would be.
 
     Commands on the global keys go to the `hub`, a server outside the cluster. The search module takes the name of an
-    index for a key, so a node serves only names in its own slots: each has `tag`, which is in one of them.
+    index for a key, and on Valkey loads documents of that key's slot only: names have the hash tag of a tenant, `tag`.
     """
 
     hub: redis.Redis
@@ -124,7 +124,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Shard]]:
             port = start(f"node{number}", *cluster, "--loadmodule", str(find_search_module()))
             nodes.append(Shard(port=port, protocol=2))
             nodes[-1].hub = hub
-            nodes[-1].tag = next(tag for tag in map(str, range(1000)) if node_of(tag) == number)
+            nodes[-1].tag = keys.encode(tenants_of(number)[0].namespace)
         for node in (hub, *nodes):
             wait_until(lambda node=node: answers(node), 20, "the node answers")
         for number, node in enumerate(nodes):
@@ -163,12 +163,10 @@ def node_of(key: str) -> int:
     return next(number for number in range(NODES) if slot < SLOTS * (number + 1) // NODES)
 
 
-def one_tenant_per_node() -> list[Scope]:
-    found: dict[int, Scope] = {}
-    for number in range(1000):
-        scope = Scope(f"tenant {number} {{x}}", "ann")
-        found.setdefault(node_of(keys.fingerprints(scope)), scope)
-    return [found[number] for number in range(NODES)]
+def tenants_of(node: int) -> list[Scope]:
+    """Two tenants whose keys are on a node."""
+    scopes = (Scope(f"tenant {number} {{x}}", "ann") for number in range(100))
+    return [scope for scope in scopes if node_of(keys.fingerprints(scope)) == node][:2]
 
 
 def a_memory(scope: Scope, text: str) -> Memory:
@@ -181,6 +179,14 @@ def a_memory(scope: Scope, text: str) -> Memory:
 
 def of(scope: Scope) -> MemoryFilter:
     return MemoryFilter({"namespace": (TagFilter(eq=scope.namespace),), "user_id": (TagFilter(eq=scope.user_id),)}, {})
+
+
+def store_memory(node: Shard, scope: Scope) -> None:
+    memory, vector = a_memory(scope, "User likes cake"), np.eye(1, DEFAULT.dimensions, dtype=np.float32)[0]
+    change = Change(
+        scope, memory.id, memory, vector, fingerprint=memory.text, event={"kind": "test"}, valid_from=utc_now()
+    )
+    assert ChangeRepository(node, Limits()).apply(scope, [change], at=utc_now())
 
 
 def use_memories(node: Shard, scope: Scope) -> str:
@@ -204,7 +210,7 @@ def use_memories(node: Shard, scope: Scope) -> str:
     near, count = records.candidates(of(scope), vector=vector, text="tea", k=5)
     assert count == 1
     assert set(near.keys) == {record}
-    assert len(events.read(scope)) == 5
+    assert sum(event.type.startswith("memory.") for event in events.read(scope)) == 5
     assert events.claim(2 * 10**12, limit=10, until_ms=0) == [scope]
     events.settle(scope, 0)
     return memory.id
@@ -242,24 +248,27 @@ def use_session(node: Shard, scope: Scope) -> None:
     assert sessions.delete(ref, exact=True)
 
 
-def test_each_tenant_works_whole_on_the_node_that_has_its_slot(shards: list[Shard]):
-    tenants = one_tenant_per_node()
-    left = []
-    for node, scope in zip(shards, tenants, strict=True):
+def test_a_tenant_works_whole_on_the_node_that_has_its_slot(shards: list[Shard]):
+    first = [tenants_of(number)[0] for number in range(NODES)]
+    second = [tenants_of(number)[1] for number in range(NODES)]
+    kept: dict[Scope, str] = {}
+    for node, scope, neighbour in zip(shards, first, second, strict=True):
         use_session(node, scope)
-        left.append(use_memories(node, scope))
-    for node, scope in zip(shards, tenants, strict=True):
-        stored = set(node.scan_iter())
-        assert {key_slot(key) for key in stored} == {key_slot(keys.fingerprints(scope).encode())}
+        kept[scope] = use_memories(node, scope)
+        store_memory(node, neighbour)
+    for node, scope, neighbour in zip(shards, first, second, strict=True):
+        mine = [scope, neighbour]
+        slots = {key_slot(keys.fingerprints(one).encode()) for one in mine}
+        assert {key_slot(key) for key in node.scan_iter()} == slots
         records = RecordRepository(node)
-        assert records.count(MemoryFilter({}, {})) == 1, "one index per shard: it has its own tenants only"
-        for other, other_id in zip(tenants, left, strict=True):
-            mine = int(other == scope)
-            assert (records.count(of(other)), len(records.find([other_id])[0])) == (mine, mine)
+        assert records.count(MemoryFilter({}, {})) == 2, "one index per shard, of its own tenants only"
+        for other in (*first, *second):
+            assert records.count(of(other)) == int(other in mine)
+        for other, memory_id in kept.items():
+            assert len(records.find([memory_id])[0]) == int(other == scope)
     assert {key.decode() for key in shards[0].hub.scan_iter()} <= GLOBAL
 
 
 def test_a_node_refuses_a_tenant_of_another_node(shards: list[Shard]):
-    stranger = one_tenant_per_node()[1]
     with pytest.raises(redis.exceptions.MovedError):
-        ChangeRepository(shards[0], Limits()).tombstones(stranger)
+        ChangeRepository(shards[0], Limits()).tombstones(tenants_of(1)[0])
