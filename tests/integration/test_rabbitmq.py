@@ -46,6 +46,8 @@ def amqp_url(tmp_path: Path) -> Iterator[str]:
         "ERL_EPMD_PORT": str(free_port()),
     }
     with (tmp_path / "rabbitmq.log").open("wb") as log:
+        # Else the node would start one that outlives it.
+        names = spawn(["epmd"], env=environment, stdout=log, stderr=log, death_signal=signal.SIGKILL)
         server = spawn([str(SERVER)], env=environment, stdout=log, stderr=log, death_signal=signal.SIGKILL)
     log_file = tmp_path / "rabbitmq.log"
     try:
@@ -53,6 +55,7 @@ def amqp_url(tmp_path: Path) -> Iterator[str]:
         yield f"amqp://guest:guest@127.0.0.1:{port}//"
     finally:
         kill_group(server)
+        kill_group(names)
 
 
 def test_a_session_becomes_memories_over_rabbitmq(amqp_url: str):
