@@ -356,6 +356,8 @@ class Promotion:
         sums: dict[str, Any] = {name: so_far.get(name, 0) + count for name, count in counts.items()}
         if not left:
             sums["step"] = "done"
+            if "memories_total" in so_far:
+                sums["memories_done"] = so_far["memories_total"]
         self._tasks.advance(task_id, "running" if left else "success", utc_now(), details=sums)
         if not left:
             self._sessions.end_task(session, task_id)
