@@ -39,7 +39,8 @@ def test_three_hundred_memories_are_fitted_from_the_page_and_shown(tab: BrowserC
         expect(page.locator("circle").first).to_be_visible(timeout=200_000)
         expect(page.locator("circle")).to_have_count(len(pairs))
         topics = page.get_by_role("list", name="Topics").get_by_role("button")
-        assert 5 <= topics.count() <= 12, topics.all_inner_texts()
+        sizes = sorted((int(re.findall(r"\d+", one)[-1]) for one in topics.all_inner_texts()), reverse=True)
+        assert sum(sizes[:6]) > 0.8 * len(pairs), "the six themes are most of the map"
         inside: Any = page.evaluate(
             "() => { const box = document.querySelector('svg.map').getBoundingClientRect();"
             "return [...document.querySelectorAll('circle')].every((c) => { const r = c.getBoundingClientRect();"
