@@ -107,7 +107,7 @@ def test_every_field_of_a_request_and_every_parameter_is_described(document):
 def test_an_answer_has_every_field_and_a_request_only_what_it_must(document):
     schemas = document["components"]["schemas"]
     for name in ("MemoryRecord", "WorkingMemory", "SearchResults", "Task", "Partition", "SummaryView"):
-        assert set(schemas[name]["required"]) == set(schemas[name]["properties"]) - {"why"}, name
+        assert set(schemas[name]["required"]) == set(schemas[name]["properties"]) - {"why", "steps"}, name
     assert schemas["NewMemory"]["required"] == ["id", "text"]
     assert "required" not in schemas["WorkingMemoryUpdate"]
     assert "required" not in schemas["SearchRequest"]
