@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
@@ -13,9 +12,6 @@ from tests.browser.explorer import Explorer
 from tests.support.api import Api
 from tests.support.builders import a_memory, a_message, a_session, ago, unique
 from tests.support.stack import ROOT
-
-if TYPE_CHECKING:
-    pass
 
 pytest.importorskip("playwright.sync_api")
 from playwright.sync_api import expect

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -25,20 +24,9 @@ from app.store import codec, keys
 from app.store.compaction import CompactionRepository
 from tests.quality.evolving_facts import measure
 from tests.support.builders import unique
-from tests.support.engine import engine_at, fact, running_engine
+from tests.support.engine import engine_at, fact
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Container]:
-    with running_engine() as engine:
-        yield engine
-
-
-@pytest.fixture
-def scope(engine: Container) -> Scope:
-    return Scope(unique("ns"), "u")
 
 
 def of(scope: Scope, *memories: Memory) -> list[Memory]:

@@ -25,7 +25,7 @@ from tests.support.api import Api
 from tests.support.builders import a_memory, a_session
 from tests.support.engine import engine_at, fact, running_engine
 from tests.support.scripted_llm import ScriptedLLM, scripted_llm_server
-from tests.support.stack import BIN, ROOT, Stack
+from tests.support.stack import BIN, ROOT, Stack, stopped_and_explained
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.integration
@@ -236,15 +236,9 @@ def test_a_tenant_is_carried_to_a_store_with_another_model(engine, endpoint):
 def test_under_load_no_request_fails_and_nothing_is_missing_after_switch_and_rollback(endpoint):
     """Web and worker processes as in production; both models answer, and neither process is restarted."""
     stack = Stack(EMBEDDING_BASE_URL=endpoint.base_url)
-    try:
+    with stopped_and_explained(stack):
         stack.start()
         _change_under_load(stack)
-    except BaseException:
-        for name in stack.logs():
-            print(f"--- {name} ---\n{stack.tail(name)}")
-        raise
-    finally:
-        stack.stop()
 
 
 def _change_under_load(stack: Stack) -> None:

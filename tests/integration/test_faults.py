@@ -12,7 +12,7 @@ import httpx
 import pytest
 import redis
 
-from tests.support.api import Api
+from tests.support.api import Api, something_stored
 from tests.support.builders import a_memory, a_message, a_session
 from tests.support.shapes import refusal
 from tests.support.stack import Stack
@@ -58,11 +58,7 @@ def stack(breakable: Stack) -> Stack:
 
 def test_row_01_every_route_answers_503_while_redis_is_away_and_recovers_with_it(stack: Stack, namespace):
     api = Api(stack.http, namespace)
-    session = a_session().of(namespace, "u").with_messages("I live in Lisbon.")
-    session.put(stack.http)
-    memory = a_memory("User likes tea")
-    api.create(memory)
-    api.wait_until_promoted(session.session_id, **session.scope)
+    session, memory = something_stored(api)
     view = stack.http.post("/v1/summary-views", json={"source": "long_term"}).json()
     task = stack.http.post(f"/v1/summary-views/{view['id']}/run", json={}).json()
     api.wait_for_task(task["id"])

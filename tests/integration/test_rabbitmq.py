@@ -17,7 +17,7 @@ from app.config import Settings
 from app.container import Container
 from app.store import keys
 from tests.support.api import Api
-from tests.support.builders import unique
+from tests.support.builders import a_session, unique
 from tests.support.stack import BIN, ROOT, free_port, private_stack
 from tests.support.waiting import wait_until
 
@@ -65,9 +65,7 @@ def test_a_session_becomes_memories_over_rabbitmq(amqp_url: str):
         stack.start_worker()
         stack.wait_until_ready()
         api = Api(stack.http, unique("ns"))
-        message = {"role": "user", "content": "I am allergic to peanuts.", "created_at": "2025-03-10T12:00:00Z"}
-        body = {"namespace": api.namespace, "user_id": "ann", "messages": [message]}
-        assert stack.http.put(f"/v1/working-memory/{unique('s')}", json=body).status_code == 200
+        a_session().of(api.namespace, "ann").with_messages("I am allergic to peanuts.").put(stack.http)
         assert "peanuts" in api.wait_for_memories(1)[0]["text"].lower()
         metrics = stack.http.get("/metrics").text
         assert 'agent_memory_queue_depth{queue="store"}' in metrics

@@ -18,7 +18,7 @@ import pytest
 import redis
 
 from app.store.embedded import EmbeddedRedis
-from tests.support.api import Api
+from tests.support.api import Api, something_stored
 from tests.support.builders import a_memory, a_session, unique
 from tests.support.shapes import refusal
 from tests.support.stack import Stack, private_stack
@@ -50,11 +50,7 @@ def assert_promoted_once(api: Api, sessions: list, timeout: float = 90) -> float
 
 def test_a_full_redis_refuses_writes_with_503_serves_reads_and_recovers(stack: Stack, namespace):
     api = Api(stack.http, namespace)
-    session = a_session().of(namespace, "u").with_messages("I live in Lisbon.")
-    session.put(stack.http)
-    memory = a_memory("User likes tea")
-    api.create(memory)
-    api.wait_until_promoted(session.session_id, **session.scope)
+    session, memory = something_stored(api)
     client = redis.Redis.from_url(stack.environment["REDIS_URL"])
     path = f"/v1/working-memory/{session.session_id}"
     client.config_set("maxmemory", "1mb")
@@ -81,11 +77,7 @@ def test_a_full_redis_refuses_writes_with_503_serves_reads_and_recovers(stack: S
 def test_a_full_disk_refuses_writes_with_503_serves_reads_and_recovers(stack: Stack, namespace):
     """Redis cannot append to its file: it refuses all writes, the broker's included, until there is room again."""
     api = Api(stack.http, namespace)
-    session = a_session().of(namespace, "u").with_messages("I live in Lisbon.")
-    session.put(stack.http)
-    memory = a_memory("User likes tea")
-    api.create(memory)
-    api.wait_until_promoted(session.session_id, **session.scope)
+    session, memory = something_stored(api)
     before = put_sessions(stack, unique("ns"), 20)
     path = f"/v1/working-memory/{session.session_id}"
     new = {"memories": [a_memory("User likes coffee", namespace=namespace)]}

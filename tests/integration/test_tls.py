@@ -11,9 +11,9 @@ from app.memory.errors import BackendUnavailable
 from app.store.client import connect
 from app.store.outbox import Outbox
 from tests.support.api import Api
-from tests.support.builders import unique
+from tests.support.builders import a_session, unique
 from tests.support.redis_server import embedded_redis
-from tests.support.stack import Stack
+from tests.support.stack import Stack, stopped_and_explained
 from tests.support.tls import certificate, tls_proxy
 
 pytestmark = pytest.mark.integration
@@ -44,27 +44,19 @@ def test_a_session_becomes_memories_over_tls_with_broker_and_store_on_two_server
         embedded_redis() as broker,
         tls_proxy(port_of(store), chain, secret) as store_port,
         tls_proxy(port_of(broker.url), chain, secret) as broker_port,
+        stopped_and_explained(stack),
     ):
-        try:
-            stack.store_url = f"rediss://127.0.0.1:{store_port}/0?{checked}"
-            stack.environment["CELERY_BROKER_URL"] = f"rediss://127.0.0.1:{broker_port}/0?{checked}"
-            stack.environment["CELERY_RESULT_BACKEND"] = f"rediss://127.0.0.1:{broker_port}/1?{checked}"
-            stack.start()
-            api = Api(stack.http, unique("ns"))
-            message = {"role": "user", "content": "I am allergic to peanuts.", "created_at": "2025-03-10T12:00:00Z"}
-            body = {"namespace": api.namespace, "user_id": "ann", "messages": [message]}
-            assert stack.http.put(f"/v1/working-memory/{unique('s')}", json=body).status_code == 200
-            assert "peanuts" in api.wait_for_memories(1)[0]["text"].lower()
-            plain = connect(Settings(_env_file=None, redis_url=broker.url))
-            assert plain.exists("_kombu.binding.store"), "Celery's queues are on the broker's server"
-            assert not list(plain.scan_iter("ltm:*"))
-            assert not stack.restarts
-        except BaseException:
-            for name in stack.logs():
-                print(f"--- {name} ---\n{stack.tail(name)}")
-            raise
-        finally:
-            stack.stop()
+        stack.store_url = f"rediss://127.0.0.1:{store_port}/0?{checked}"
+        stack.environment["CELERY_BROKER_URL"] = f"rediss://127.0.0.1:{broker_port}/0?{checked}"
+        stack.environment["CELERY_RESULT_BACKEND"] = f"rediss://127.0.0.1:{broker_port}/1?{checked}"
+        stack.start()
+        api = Api(stack.http, unique("ns"))
+        a_session().of(api.namespace, "ann").with_messages("I am allergic to peanuts.").put(stack.http)
+        assert "peanuts" in api.wait_for_memories(1)[0]["text"].lower()
+        plain = connect(Settings(_env_file=None, redis_url=broker.url))
+        assert plain.exists("_kombu.binding.store"), "Celery's queues are on the broker's server"
+        assert not list(plain.scan_iter("ltm:*"))
+        assert not stack.restarts
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,21 +12,10 @@ from app.memory.models import Memory, Scope, SessionRef, utc_now
 from app.memory.steps import STEPS
 from tests.support.api import Api
 from tests.support.builders import a_memory, a_session, unique
-from tests.support.engine import fact, promote_by_hand, running_engine
+from tests.support.engine import fact, promote_by_hand
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Container]:
-    with running_engine() as engine:
-        yield engine
-
-
-@pytest.fixture
-def scope() -> Scope:
-    return Scope(unique("ns"), "u")
 
 
 def said(text: str) -> Memory:

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.builders import Json, a_memory
+from tests.support.builders import Json, SessionBuilder, a_memory, a_session
 from tests.support.waiting import PROMOTION_SECONDS, wait_until
 
 
@@ -92,3 +92,13 @@ class Api:
             return task if task["status"] in ("success", "failed") else None
 
         return wait_until(ended, timeout, f"task {task_id} ends") or {}
+
+
+def something_stored(api: Api) -> tuple[SessionBuilder, Json]:
+    """A promoted session ("I live in Lisbon.") and a memory ("User likes tea"), for what is tried on both."""
+    session = a_session().of(api.namespace, "u").with_messages("I live in Lisbon.")
+    session.put(api.http)
+    memory = a_memory("User likes tea")
+    api.create(memory)
+    api.wait_until_promoted(session.session_id, **session.scope)
+    return session, memory

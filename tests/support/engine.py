@@ -14,13 +14,13 @@ from app.config import Settings
 from app.container import Container
 from app.memory.identity import new_id
 from app.memory.models import BatchRef, FoldRef, Memory, Message, Session, SessionRef, ViewRunRef, Work, utc_now
+from app.memory.steps import STEPS
 from app.memory.working import Window
 from migrations import runner
 from tasks.progress import Progress, run_of
 from tests.support.redis_server import session_redis
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
-STEPS = ("ground", "entities", "embed", "topics", "deduplicate", "index", "acknowledge")
 
 
 class Engine:
@@ -37,7 +37,7 @@ class Engine:
         """Run one promotion of the session to its end; the run's id."""
         run_id = new_id()
         ref: BatchRef | None = self.container.promotion.extract(session, run_id)
-        for name in STEPS:
+        for name in STEPS["promotion"][1:]:
             if ref is None:
                 break
             ref = getattr(self.container.promotion, name)(ref)

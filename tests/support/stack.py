@@ -253,8 +253,15 @@ class Stack(Server):
 def private_stack(*, worker: bool = True, **settings: str) -> Iterator[Stack]:
     """A stack of one's own, for tests that kill its parts; its logs are printed when the test fails."""
     stack = Stack(**{**QUICK_RECOVERY, **settings})
-    try:
+    with stopped_and_explained(stack):
         yield stack.start(worker=worker)
+
+
+@contextmanager
+def stopped_and_explained(stack: Stack) -> Iterator[None]:
+    """Stop a stack at the end; what it logged is printed when the block fails."""
+    try:
+        yield
     except BaseException:
         print("restarted:", stack.restarts)
         for name in stack.logs():
