@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import click
 
-from app.cli_operations import Checked
-
-if TYPE_CHECKING:
-    from app.container import Container
-
-
-def _engine() -> Container:
-    from app.container import container
-
-    return container()
+from app.cli_operations import Checked, the_engine
 
 
 @click.group(invoke_without_command=True)
@@ -33,7 +23,7 @@ def status(as_json: bool = False) -> None:
     """Show the model in use, a change under way, who follows it, and the last comparison."""
     from dataclasses import asdict
 
-    repository = _engine().space_repository
+    repository = the_engine().space_repository
     spaces, followers, report = repository.load(), repository.followers(), repository.last_report()
     if as_json:
         told = {"spaces": asdict(spaces), "processes": [asdict(f) for f in followers], "comparison": report}
@@ -69,7 +59,7 @@ def migrate(
     from app.store.vectors import configured
     from migrations import embedding
 
-    engine = _engine()
+    engine = the_engine()
     given = {"embedding_model": model, "embedding_dimensions": dimensions}
     given |= {"embedding_backend": backend} if backend else {}
     given |= {"embedding_base_url": base_url} if base_url else {}
@@ -87,7 +77,7 @@ def compare(queries: int, as_json: bool) -> None:
     """Ask both models the same queries, made of the store's own memories."""
     from app.evaluation.spaces import compare_spaces
 
-    report = compare_spaces(_engine(), queries=queries)
+    report = compare_spaces(the_engine(), queries=queries)
     click.echo(json.dumps(report.as_json(), indent=1) if as_json else report.as_text())
 
 
@@ -96,7 +86,7 @@ def _step(name: str, text: str) -> None:
     def run() -> None:
         from migrations import embedding
 
-        getattr(embedding, name)(_engine(), click.echo)
+        getattr(embedding, name)(the_engine(), click.echo)
 
 
 _step("switch", "Let searches use the new model; no process is restarted, no request fails.")

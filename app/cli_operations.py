@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
-def _engine() -> Container:
+def the_engine() -> Container:
+    """The process's engine, loaded when a command needs it."""
     from app.container import container
 
     return container()
@@ -45,7 +46,7 @@ def doctor(as_json: bool) -> None:
     from app import doctor as checks
 
     findings = []
-    for finding in checks.examine(_engine()):
+    for finding in checks.examine(the_engine()):
         findings.append(finding)
         if not as_json:
             level = click.style(f"{finding.level:4}", fg=_COLOURS[finding.level])
@@ -67,7 +68,7 @@ def jobs(context: click.Context) -> None:
 @jobs.command("list", cls=Checked)
 def list_jobs() -> None:
     """List the background jobs."""
-    for job in _engine().jobs.list():
+    for job in the_engine().jobs.list():
         state = "paused" if job.paused else "on" if job.schedule.enabled else "off"
         ran = "never"
         if job.last:
@@ -81,14 +82,14 @@ def list_jobs() -> None:
 @click.argument("name")
 def pause(name: str) -> None:
     """Let a job do nothing until it is resumed."""
-    _engine().jobs.pause(name, True)
+    the_engine().jobs.pause(name, True)
 
 
 @jobs.command(cls=Checked)
 @click.argument("name")
 def resume(name: str) -> None:
     """Let a paused job run again."""
-    _engine().jobs.pause(name, False)
+    the_engine().jobs.pause(name, False)
 
 
 @click.group(invoke_without_command=True)
@@ -102,7 +103,7 @@ def outbox(context: click.Context) -> None:
 @outbox.command(cls=Checked)
 def status() -> None:
     """How much work waits."""
-    stats = _engine().outbox.stats(_engine().outbox.namespaces(), time.time())
+    stats = the_engine().outbox.stats(the_engine().outbox.namespaces(), time.time())
     click.echo(f"unfinished {stats.total}  due {stats.due}  oldest due {stats.oldest_due_seconds:.0f} s")
     click.echo(f"given up   {stats.dead}")
 
@@ -116,7 +117,7 @@ def dead(namespace: str | None) -> None:
     """List the work that was given up, one JSON object a line."""
     from app.api.jobs import DeadLetterSchema
 
-    engine = _engine()
+    engine = the_engine()
     for tenant in _tenants(engine, namespace):
         for found in engine.outbox.dead_letters(tenant):
             click.echo(json.dumps(DeadLetterSchema().dump(found)))
@@ -126,7 +127,7 @@ def dead(namespace: str | None) -> None:
 @_namespace
 def replay(namespace: str | None) -> None:
     """Make the work that was given up due again."""
-    engine = _engine()
+    engine = the_engine()
     count = sum(engine.outbox.replay(tenant, time.time()) for tenant in _tenants(engine, namespace))
     click.echo(f"{count} made due again")
 
@@ -141,7 +142,7 @@ def backup(target: Path, redis_dir: Path | None) -> None:
     from app.backup import back_up
 
     try:
-        described = back_up(_engine().redis, target, directory=redis_dir)
+        described = back_up(the_engine().redis, target, directory=redis_dir)
     except (OSError, RedisError) as error:
         raise click.ClickException(f"{type(error).__name__}: {error}") from error
     click.echo(f"{target}: {described['keys']} keys, documents {described['documents']}")
@@ -173,7 +174,7 @@ def import_ams(
             importer = Importer(
                 source,
                 http,
-                _engine().views if views else None,
+                the_engine().views if views else None,
                 session_prefix=session_prefix,
                 memory_prefix=memory_prefix,
                 say=click.echo,

@@ -164,8 +164,8 @@ class Stack:
         commands = read_procfile(PROCFILE)
         release = commands.pop("release")
         if self.settings.llm_configured:
-            # One port cannot be that of two workers.
             self.environment |= {"WORKER_QUEUES": "ml,store"}
+            # One port cannot be that of two workers.
             commands["llm"] = f"WORKER_METRICS_PORT=0; export WORKER_METRICS_PORT; {commands['llm']}"
         else:
             del commands["llm"]

@@ -131,6 +131,11 @@ def step(queue: Queue) -> Callable[[Callable[..., Work | None]], Step]:
     return decorate
 
 
+def step_named(name: str) -> Step:
+    """A step by its name."""
+    return _steps[name]
+
+
 @app.task(bind=True, base=StepTask, name="tasks.steps.segment")
 def segment(self: StepTask, reference: Reference, names: list[str], run_id: str | None = None) -> Reference:
     """Run neighbouring steps one after the other; a retry begins at the one that failed.

@@ -13,17 +13,15 @@ from typing import Any
 from celery import chain
 
 from app.memory.models import BatchRef, FoldRef, SessionRef, ViewRunRef
-from tasks.base import BEGINS, Step, pack, segment
+from app.memory.steps import STEPS
+from tasks.base import BEGINS, Step, pack, segment, step_named
 from tasks.queues import Queue
 from tasks.steps import (
     acknowledge,
-    deduplicate,
-    embed,
     entities,
     extract,
     fold,
     ground,
-    index,
     refresh,
     refresh_view,
     summarize,
@@ -32,15 +30,15 @@ from tasks.steps import (
 
 
 def promotion(session: SessionRef, run_id: str, *, with_llm: bool) -> Any:
-    """Extract → ground → entities → embed → topics → deduplicate → index → acknowledge."""
+    """From a session's messages to its memories; extracting and grounding may be the language model's."""
     queue = Queue.LLM if with_llm else Queue.ML
-    thinking = (replace(extract, queue=queue), replace(ground, queue=queue))
-    return _chain(pack(session), *thinking, entities, embed, topics, deduplicate, index, acknowledge, run_id=run_id)
+    steps = (replace(one, queue=queue) if one in (extract, ground) else one for one in _in_order("promotion"))
+    return _chain(pack(session), *steps, run_id=run_id)
 
 
 def create(batch: BatchRef) -> Any:
     """A large direct create: searchable first, then enriched like a small one."""
-    return _chain(pack(batch), embed, deduplicate, index, entities, topics, refresh, acknowledge)
+    return _chain(pack(batch), *_in_order("create_memories"))
 
 
 def enrich(batch: BatchRef) -> Any:
@@ -56,6 +54,10 @@ def folding(work: FoldRef, *, with_llm: bool) -> Any:
 def view_run(work: ViewRunRef) -> Any:
     """One step, which ends early and comes back where a run takes long."""
     return _chain(pack(work), refresh_view)
+
+
+def _in_order(task_type: str) -> list[Step]:
+    return [step_named(name) for name in STEPS[task_type]]
 
 
 def _chain(reference: list[Any], *steps: Step, run_id: str | None = None) -> Any:

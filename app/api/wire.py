@@ -106,12 +106,13 @@ class WireParser(FlaskParser):
     def use_args(self, argmap: Any, req: Any = None, *, location: str | None = None, **_: Any) -> Any:
         """A decorator that gives the view what `argmap` (a WireSchema) loads from a part of the request."""
         schema = argmap() if isinstance(argmap, type) else argmap
-        given, where = _SOURCES[location or "json"]
+        source, where = _SOURCES[location or "json"]
+        given = source(schema)
 
         def decorated(view: Callable[..., Any]) -> Callable[..., Any]:
             @wraps(view)
             def wrapper(*args: Any, **kwargs: Any) -> Any:
-                value = given(schema)
+                value = given()
                 try:
                     loaded = schema.load(value)
                 except ma.ValidationError as error:
@@ -123,30 +124,42 @@ class WireParser(FlaskParser):
         return decorated
 
 
-def _body(schema: ma.Schema) -> Any:
-    value = read_json(request)
-    if value is not missing:
-        return value
-    if getattr(schema, "body_optional", False):
-        return {}
-    raise ValidationFailed([problem("missing", ["body"], REQUIRED)])
+Given = Callable[[], Any]
 
 
-def _query(schema: ma.Schema) -> dict[str, Any]:
-    if not request.query_string:
-        return {}
-    given = request.args
+def _body(schema: ma.Schema) -> Given:
+    optional = getattr(schema, "body_optional", False)
+
+    def given() -> Any:
+        value = read_json(request)
+        if value is not missing:
+            return value
+        if optional:
+            return {}
+        raise ValidationFailed([problem("missing", ["body"], REQUIRED)])
+
+    return given
+
+
+def _query(schema: ma.Schema) -> Given:
     lists = {field.data_key or name for name, field in schema.load_fields.items() if isinstance(field, ma.fields.List)}
-    return {name: given.getlist(name) if name in lists else given[name] for name in given}
+
+    def given() -> dict[str, Any]:
+        if not request.query_string:
+            return {}
+        args = request.args
+        return {name: args.getlist(name) if name in lists else args[name] for name in args}
+
+    return given
 
 
-def _headers(schema: ma.Schema) -> dict[str, Any]:
+def _headers(schema: ma.Schema) -> Given:
     names = [field.data_key or name for name, field in schema.load_fields.items()]
-    return {name: request.headers.get(name) for name in names}
+    return lambda: {name: request.headers.get(name) for name in names}
 
 
-# Location → what was given there, and its name in a problem's `loc`.
-_SOURCES: dict[str, tuple[Callable[[ma.Schema], Any], str]] = {
+# Location → what reads a schema's values there from a request, and its name in a problem's `loc`.
+_SOURCES: dict[str, tuple[Callable[[ma.Schema], Given], str]] = {
     "json": (_body, "body"),
     "query": (_query, "query"),
     "headers": (_headers, "headers"),

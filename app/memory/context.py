@@ -19,7 +19,7 @@ from app.memory.embedding import embed_memories
 from app.memory.indexing_text import as_previous, is_turn, wants_previous
 from app.memory.models import Memory, Scope, SessionRef, utc_now
 from app.providers.interfaces import Embedder
-from app.store.changes import ChangeRepository
+from app.store.changes import COUNTED, ChangeRepository
 from app.store.records import RecordRepository
 from app.store.turns import Direction, Neighbour, TurnRepository, place_of
 from app.store.vectors import DEFAULT, VectorSpace
@@ -27,8 +27,6 @@ from app.store.vectors import DEFAULT, VectorSpace
 # Turns of one request arrive this close to each other: nothing can lie between two that follow each other directly.
 SAME_REQUEST_MICROSECONDS = 1
 REFRESH_TRIES = 5
-# What searches change all the time stays as it is stored.
-_COUNTED = frozenset({"accessed", "count"})
 
 
 def in_order_of_arrival(memories: Sequence[Memory]) -> list[Memory]:
@@ -134,7 +132,7 @@ class SessionContext:
             if not changed:
                 return
             for (memory, revision), vector in zip(changed, self.embed([m for m, _ in changed]), strict=True):
-                change = put_change(memory, vector, expected_revision=revision, keeps=_COUNTED, history=False)
+                change = put_change(memory, vector, expected_revision=revision, keeps=COUNTED, history=False)
                 self._changes.apply(memory.scope, [change], at=utc_now())
 
 

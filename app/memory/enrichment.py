@@ -56,7 +56,8 @@ class Enrichments:
             return list(claimed)
         fresh = [ref for ref, tries in zip(waiting, self._outbox.tries_of(waiting), strict=True) if not tries]
         batches = [batch for batch in self._batches.load_many(fresh) if batch is not None]
-        work: list[Work] = [one for one in claimed if one not in set(fresh)]
+        taken = {batch.ref for batch in batches}
+        work: list[Work] = [one for one in claimed if one not in taken]
         for group in _groups(batches):
             work.append(self._merge(group) if len(group) > 1 else group[0].ref)
         return work

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
@@ -29,18 +28,6 @@ def extracted_memory_id(session: SessionRef, sources: Sequence[str], text: str, 
     """The id of a memory distilled from messages: the same run repeated gives the same id."""
     scope = session.scope
     return derived_id(moment, scope.namespace or "", scope.user_id or "", session.session_id, *sorted(sources), text)
-
-
-def memory_hash(memory: Memory) -> str:
-    """The wire's content hash (contract 3.2, vector in section 13): SHA-256 hex of a sorted-key JSON object."""
-    described = {
-        "memory_type": str(memory.memory_type),
-        "namespace": memory.namespace,
-        "session_id": memory.session_id,
-        "text": memory.text,
-        "user_id": memory.user_id,
-    }
-    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
 def normalised(text: str) -> str:

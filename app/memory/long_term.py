@@ -15,12 +15,12 @@ from app.memory.context import SessionContext, in_order_of_arrival
 from app.memory.dedup.plan import Outcome, put_change, tombstone
 from app.memory.enrichment import Enrichments
 from app.memory.errors import BackendUnavailable, Conflict, InvalidRequest, NotFound
-from app.memory.identity import memory_hash, new_id
+from app.memory.identity import new_id
 from app.memory.indexing_text import embedded_texts
-from app.memory.models import Batch, BatchRef, Memory, Scope, TaskRecord, utc_now
+from app.memory.models import Batch, BatchRef, Memory, Scope, TaskRecord, memory_hash, utc_now
 from app.memory.topics.assignment import given_by_client
 from app.store.batches import BatchRepository, TaskRepository
-from app.store.changes import Change, ChangeRepository
+from app.store.changes import COUNTED, Change, ChangeRepository
 from app.store.outbox import Outbox
 from app.store.records import RecordRepository
 
@@ -146,7 +146,7 @@ class LongTermMemory:
                 changed,
                 vector,
                 expected_revision=0 if moved else revision,
-                keeps=frozenset() if moved else frozenset({"accessed", "count"}),
+                keeps=frozenset() if moved else COUNTED,
                 event=event,
             )
             if self._changes.apply(changed.scope, [change], at=changed.updated_at) is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -99,6 +101,18 @@ class Memory:
     def scope(self) -> Scope:
         """The tenant and user that own this memory."""
         return Scope(self.namespace, self.user_id)
+
+
+def memory_hash(memory: Memory) -> str:
+    """The wire's content hash (contract 3.2, vector in section 13): SHA-256 hex of a sorted-key JSON object."""
+    described = {
+        "memory_type": str(memory.memory_type),
+        "namespace": memory.namespace,
+        "session_id": memory.session_id,
+        "text": memory.text,
+        "user_id": memory.user_id,
+    }
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

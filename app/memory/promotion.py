@@ -25,7 +25,7 @@ from app.memory.errors import NotFound
 from app.memory.extraction.distiller import Distilled, Distiller
 from app.memory.extraction.records import extraction_window, given_records, record_of, with_thread
 from app.memory.extraction.summary import ThreadSummary, thread_summary_id
-from app.memory.identity import fingerprint, memory_hash, new_id
+from app.memory.identity import fingerprint, new_id
 from app.memory.labels import union
 from app.memory.models import (
     Batch,
@@ -36,13 +36,14 @@ from app.memory.models import (
     Session,
     SessionRef,
     TaskRecord,
+    memory_hash,
     utc_now,
 )
 from app.memory.steps import RUN, TaskRecords
 from app.memory.topics.assignment import merged_topics
 from app.memory.topics.enrichment import TopicEnrichment
 from app.store.batches import BatchRepository, TaskRepository
-from app.store.changes import Change, ChangeRepository
+from app.store.changes import COUNTED, Change, ChangeRepository
 from app.store.outbox import Outbox
 from app.store.records import RecordRepository
 from app.store.sessions import SessionRepository
@@ -310,8 +311,9 @@ class Promotion:
                     entities=union(current.entities, memory.entities),
                     metadata={**memory.metadata, **current.metadata},
                 )
-                keeps = frozenset({"accessed", "count"})
-                changes[memory.id] = put_change(enriched, None, expected_revision=revision, history=False, keeps=keeps)
+                changes[memory.id] = put_change(
+                    enriched, None, expected_revision=revision, history=False, keeps=COUNTED
+                )
             if not changes or self._changes.apply(scope, list(changes.values()), at=utc_now()) is not None:
                 return
 

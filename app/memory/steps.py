@@ -11,7 +11,7 @@ from app.memory.models import StepNote, TaskRecord
 from app.store.batches import TERMINAL, TaskRepository
 from app.store.steps import StepRepository
 
-# The order of the steps (`tasks/pipelines.py` sends them), by the type of their task.
+# The order of the steps, by the type of their task; `tasks/pipelines.py` sends them so.
 STEPS = {
     "promotion": ("extract", "ground", "entities", "embed", "topics", "deduplicate", "index", "acknowledge"),
     "create_memories": ("embed", "deduplicate", "index", "entities", "topics", "refresh", "acknowledge"),

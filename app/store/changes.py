@@ -31,6 +31,9 @@ from app.store.records import record_from_row, record_to_hash
 from app.store.scripts import Script, script
 from app.store.vectors import Spaces, Vector, VectorSpace
 
+# Fields that searches change all the time.
+COUNTED = frozenset({"accessed", "count"})
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -58,7 +61,7 @@ class Change:
     valid_from: datetime | None = None
     expected_revision: int | None = None
     exclusive: bool = False
-    # Fields of which the stored value stays, because searches change them all the time.
+    # Fields of which the stored value stays; usually COUNTED.
     keeps: frozenset[str] = frozenset()
     history: bool = True
     event: Mapping[str, Any] = field(default_factory=dict)

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from app.memory.filters import MemoryFilter
-from app.memory.identity import memory_hash
 from app.memory.indexing_text import is_turn, keyword_text, names_of, needs_context, said_at
-from app.memory.models import Memory, Scope
+from app.memory.models import Memory, Scope, memory_hash
 from app.store import codec, index, keys
 from app.store.analysis import digest, stems, words
 from app.store.candidates import CUE_SEPARATOR, Candidates, Hit, count_command, from_replies, search_commands
@@ -110,7 +109,7 @@ class RecordRepository:
 
     def read(self, record_keys: Sequence[bytes]) -> list[Memory | None]:
         """Memories by key, one round trip; None where one was deleted meanwhile."""
-        return [record_from_row(row) if row[1] is not None else None for row in self._read_rows(record_keys)]
+        return [_memory_of(row) for row in self._read_rows(record_keys)]
 
     def _read_rows(self, record_keys: Sequence[bytes]) -> list[list[Any]]:
         if not record_keys:
@@ -261,7 +260,7 @@ class RecordRepository:
                 pipeline.hmget(key, *PAGE_FIELDS)
             stamped, counted, *rows = pipeline.execute()
         total = self._note(query, counted, stamped if stamp else None)
-        return [record_from_row(row) if row[1] is not None else None for row in rows], total
+        return [_memory_of(row) for row in rows], total
 
     def _note(self, query: str, counted: list[Any], stamp: list[bytes | None] | None) -> int:
         total = int(counted[0])
@@ -278,6 +277,10 @@ class RecordRepository:
             _hit(key, cues, accessed) if cues is not None else None
             for key, (cues, accessed) in zip(record_keys, rows, strict=True)
         ]
+
+
+def _memory_of(row: Sequence[Any]) -> Memory | None:
+    return record_from_row(row) if row[1] is not None else None
 
 
 def _escaped(encoded: str) -> str:

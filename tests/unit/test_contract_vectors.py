@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.memory import ranking
-from app.memory.identity import memory_hash
-from app.memory.models import Memory
+from app.memory.models import Memory, memory_hash
 from app.memory.ranking import RecencyWeights, recency
 from app.store.candidates import Candidates, Hit
 

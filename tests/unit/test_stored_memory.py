@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from app.memory.identity import memory_hash
-from app.memory.models import Memory, MemoryType
+from app.memory.models import Memory, MemoryType, memory_hash
 from app.store import codec
 from app.store.records import record_from_row, record_to_hash
 from app.store.vectors import VectorSpace

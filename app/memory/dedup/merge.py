@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from app.memory.dedup.judge import stated
-from app.memory.identity import memory_hash
 from app.memory.labels import union
-from app.memory.models import Memory
+from app.memory.models import Memory, memory_hash
 
 # How many folded ids still lead to a memory; older ones are let go.
 MAX_ALIASES = 100

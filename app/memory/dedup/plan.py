@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from app.memory.dedup.judge import SAME_WORDS, Judgement, Radii, Verdict, judge, mergeable, newer, slot_keys, stated
 from app.memory.dedup.merge import confirm, merge
-from app.memory.identity import fingerprint, memory_hash, slot_mark
-from app.memory.models import Memory
+from app.memory.identity import fingerprint, slot_mark
+from app.memory.models import Memory, memory_hash
 from app.store.changes import Change
 from app.store.neighbours import Neighbour, Probe
 

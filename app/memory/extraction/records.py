@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from app.memory.context import in_order_of_arrival
 from app.memory.extraction.conversation import is_machine
-from app.memory.identity import extracted_memory_id, memory_hash
+from app.memory.identity import extracted_memory_id
 from app.memory.models import (
     Candidate,
     ExtractionWindow,
@@ -17,6 +17,7 @@ from app.memory.models import (
     PendingItem,
     Session,
     SessionRef,
+    memory_hash,
     utc_now,
 )
 
