@@ -105,3 +105,15 @@ def test_batches_stay_below_a_size(engine: Container, monkeypatch: pytest.Monkey
     namespace = unique("gather")
     create(engine, namespace, *(f"Farid paid {n} euros." for n in range(5)))
     assert len(dispatch(engine)) == 3
+
+
+def test_work_whose_batch_is_gone_is_handed_on_and_not_left_for_ever(engine: Container):
+    namespace = unique("gather")
+    create(engine, namespace, "Farid lives in Perth.", "Gita lives in Quito.", "Hana lives in Kyoto.")
+    waiting_refs = engine.outbox.claim(namespace, now=time.time() + 1, limit=9, lease_seconds=0, max_tries=9)[0]
+    gone = waiting_refs[0]
+    assert isinstance(gone, BatchRef)
+    engine.batches.delete(gone)
+    handed_on = engine.enrichments.gathered(waiting_refs)
+    assert gone in handed_on
+    assert len(handed_on) == 2
