@@ -99,7 +99,7 @@ def shadow(
     vectors = context.embed(memories)
     record_keys = [keys.record(m.scope, m.id).encode() for m in memories]
     ids = dict(zip(record_keys, (m.id for m in memories), strict=True))
-    depth = BLOCK_EDGES[0]
+    depth = BLOCK_EDGES[configuration.mode][0]
 
     def retrieve(text: str) -> list[str]:
         told, _total = records.candidates(condition, vector=None, text=text, k=depth)
@@ -130,5 +130,5 @@ def _ranked(configuration: Configuration, hits: list[Hit], text: str) -> Ranking
         weights=RecencyWeights() if configuration.recency else None,
         cues=cues_of(text, datetime.fromtimestamp(now, UTC)),
         boosts=Boosts() if configuration.boosts else NO_BOOSTS,
-        block_edges=BLOCK_EDGES,
+        block_edges=BLOCK_EDGES[configuration.mode],
     )

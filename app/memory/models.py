@@ -104,15 +104,22 @@ class Memory:
 
 
 def memory_hash(memory: Memory) -> str:
+    """The wire's content hash of a memory."""
+    return content_hash(memory.memory_type.value, memory.namespace, memory.session_id, memory.text, memory.user_id)
+
+
+def content_hash(
+    memory_type: str, namespace: str | None, session_id: str | None, text: str, user_id: str | None
+) -> str:
     """The wire's content hash (contract 3.2, vector in section 13): SHA-256 hex of a sorted-key JSON object."""
     described = {
-        "memory_type": str(memory.memory_type),
-        "namespace": memory.namespace,
-        "session_id": memory.session_id,
-        "text": memory.text,
-        "user_id": memory.user_id,
+        "memory_type": memory_type,
+        "namespace": namespace,
+        "session_id": session_id,
+        "text": text,
+        "user_id": user_id,
     }
-    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,15 @@ from app.store.records import RecordRepository
 log = structlog.get_logger(__name__)
 
 LOOKS = 3
-# Candidates are read in growing blocks: the first covers any usual page, the later ones serve deep paging.
-BLOCK_EDGES = (100, 1_000, 5_000, 20_000, 100_000)
+# Candidates are read in growing blocks: the first covers any usual page, the later ones serve deep paging. With the
+# words' leg, 60 of each find as much as 100 do (docs/retrieval.md) and cost less.
+_DEEP = (1_000, 5_000, 20_000, 100_000)
+BLOCK_EDGES: dict[SearchMode, tuple[int, ...]] = {
+    "semantic": (100, *_DEEP),
+    "keyword": (60, *_DEEP),
+    "hybrid": (60, *_DEEP),
+}
+DEEPEST = _DEEP[-1]
 MOST_EXPLAINED = 5_000
 SCOPE_FIELDS = ("namespace", "user_id")
 
@@ -161,7 +168,7 @@ class MemorySearch:
         text = (request.text or "").strip()
         vector = self._queries.embed(text) if request.mode != "keyword" else None
         wanted = request.offset + request.limit
-        if wanted > BLOCK_EDGES[-1]:
+        if wanted > DEEPEST:
             # Deeper than any ranking makes sense: say how many there are, and that the end is reached.
             return SearchResults((), self._records.count(request.condition), None), False
         if self._reranks(wanted):
@@ -190,7 +197,7 @@ class MemorySearch:
             server_side=request.server_side_recency,
             cues=cues_of(text, datetime.fromtimestamp(now, UTC)),
             boosts=self._boosts if request.boosts else NO_BOOSTS,
-            block_edges=BLOCK_EDGES,
+            block_edges=BLOCK_EDGES[request.mode],
             explain=request.explain,
         )
 
@@ -213,7 +220,7 @@ class MemorySearch:
         if not text:
             return Why(wanted, None, "It is listed: without a query there is no order by relevance")
         vector = self._queries.embed(text) if request.mode != "keyword" else None
-        for depth in (edge for edge in BLOCK_EDGES if edge <= MOST_EXPLAINED):
+        for depth in (edge for edge in BLOCK_EDGES[request.mode] if edge <= MOST_EXPLAINED):
             hits, total, reach = self._candidates(request, text, vector, depth)
             ranked = self._rank(hits, text, replace(request, explain=True))
             if keys[0] in ranked.keys:
@@ -268,7 +275,7 @@ class MemorySearch:
         """
         nearest = request.distance_threshold
         hits, total, reach = Candidates.of(()), None, 0
-        for reach in (edge for edge in BLOCK_EDGES if edge >= wanted):
+        for reach in (edge for edge in BLOCK_EDGES[request.mode] if edge >= wanted):
             hits, total = self._records.candidates(
                 request.condition,
                 vector=vector,

@@ -153,17 +153,13 @@ def count_command(query: str) -> list[Any]:
 def from_replies(vector_reply: list[Any] | None, text_reply: list[Any] | None) -> Candidates:
     """What the two commands answered, each candidate once."""
     near, told = _columns(vector_reply, b"dist"), _columns(text_reply)
-    keys, accessed, cues = near.keys.copy(), near.accessed.copy(), near.cues.copy()
-    place_of = {key: place for place, key in enumerate(keys)}
-    rows: list[int] = []
-    for place, key in enumerate(told.keys):
-        row = place_of.get(key)
-        if row is None:
-            row = len(keys)
-            keys.append(key)
-            accessed.append(told.accessed[place])
-            cues.append(told.cues[place])
-        rows.append(row)
+    place_of = {key: place for place, key in enumerate(near.keys)}
+    fresh = [place for place, key in enumerate(told.keys) if key not in place_of]
+    keys = near.keys + [told.keys[place] for place in fresh]
+    accessed = near.accessed + [told.accessed[place] for place in fresh]
+    cues = near.cues + [told.cues[place] for place in fresh]
+    place_of |= {key: place for place, key in enumerate(keys)}
+    rows = [place_of[key] for key in told.keys]
     distance, bm25 = np.full(len(keys), math.nan), np.full(len(keys), math.nan)
     vector_place, text_place = np.zeros(len(keys), dtype=np.intp), np.zeros(len(keys), dtype=np.intp)
     distance[: len(near.keys)] = _numbers(near.scores)

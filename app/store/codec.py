@@ -92,13 +92,13 @@ def memory_to_json(memory: Memory) -> dict[str, Any]:
 
 def memory_from_json(stored: dict[str, Any], **known: Any) -> Memory:
     """A stored memory; `known` are values that were kept apart from it."""
-    values = dict(stored)
+    values = stored | known
     values["memory_type"] = MemoryType(values["memory_type"])
     for name in _MEMORY_TIMES:
-        values[name] = to_time(values.get(name))
+        if not isinstance(moment := values.get(name), datetime):
+            values[name] = to_time(moment)
     for name in _MEMORY_TUPLES:
         values[name] = tuple(values.get(name) or ())
-    values |= known
     if values.get("map_position"):
         values["map_position"] = tuple(values["map_position"])
     return Memory(**values)

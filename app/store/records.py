@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, replace
+from dataclasses import MISSING, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from app.memory.filters import MemoryFilter
 from app.memory.indexing_text import is_turn, keyword_text, names_of, needs_context, said_at
-from app.memory.models import Memory, Scope, memory_hash
+from app.memory.models import Memory, Scope, content_hash, memory_hash
 from app.store import codec, index, keys
 from app.store.analysis import digest, stems, words
 from app.store.candidates import CUE_SEPARATOR, Candidates, Hit, count_command, from_replies, search_commands
@@ -25,6 +25,8 @@ from app.store.turns import place_of
 from app.store.vectors import DEFAULT, VectorSpace
 
 PAGE_FIELDS = ("text", "doc", "accessed", "count", "rev")
+# Records read by one call of a script, which nothing interrupts.
+READ_AT_ONCE = 200
 _IN_OWN_FIELDS = ("text", "last_accessed", "access_count")
 # What a document need not say. See `record_from_row` for what else is left out.
 _DEFAULTS: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(Memory) if f.default is not MISSING}
@@ -54,6 +56,7 @@ class RecordRepository:
         self._space = space
         self._touch = script(client, "record_touch")
         self._retag = script(client, "record_retag")
+        self._fields = script(client, "records_read")
         self._large = LargeFilters(lambda: int(client.execute_command(*count_command("*"))[0]))
 
     # -- access --------------------------------------------------------------------------------------
@@ -111,14 +114,17 @@ class RecordRepository:
         """Memories by key, one round trip; None where one was deleted meanwhile."""
         return [_memory_of(row) for row in self._read_rows(record_keys)]
 
-    def _read_rows(self, record_keys: Sequence[bytes]) -> list[list[Any]]:
-        if not record_keys:
-            return []
+    def _read_rows(self, record_keys: Sequence[bytes | str], *more: str) -> list[list[Any]]:
+        """PAGE_FIELDS and `more` of each key, all None where a record is gone. One round trip."""
+        return self._read_fields(record_keys, (*PAGE_FIELDS, *more))
+
+    def _read_fields(self, record_keys: Sequence[bytes | str], fields: Sequence[str]) -> list[list[Any]]:
+        if len(record_keys) <= READ_AT_ONCE:
+            return self._fields(record_keys, fields) if record_keys else []
         with self._client.pipeline(transaction=False) as pipeline:
-            for key in record_keys:
-                pipeline.hmget(key, *PAGE_FIELDS)
-            rows: list[list[Any]] = pipeline.execute()
-        return rows
+            for start in range(0, len(record_keys), READ_AT_ONCE):
+                self._fields(record_keys[start : start + READ_AT_ONCE], fields, client=pipeline)
+            return [row for rows in pipeline.execute() for row in rows]
 
     def read_with_vectors(
         self, memories: Sequence[tuple[Scope, str]]
@@ -130,12 +136,7 @@ class RecordRepository:
         self, record_keys: Sequence[bytes | str]
     ) -> list[tuple[Memory, int, npt.NDArray[np.float32]] | None]:
         """Memories by key, with revision and vector (shape (dim,)), one round trip."""
-        if not record_keys:
-            return []
-        with self._client.pipeline(transaction=False) as pipeline:
-            for key in record_keys:
-                pipeline.hmget(key, *PAGE_FIELDS, self._space.field)
-            return [self._with_vector(row) for row in pipeline.execute()]
+        return [self._with_vector(row) for row in self._read_rows(record_keys, self._space.field)]
 
     def _with_vector(self, row: Sequence[Any]) -> tuple[Memory, int, npt.NDArray[np.float32]] | None:
         if row[1] is None:
@@ -171,13 +172,9 @@ class RecordRepository:
             "FT.SEARCH", index.MEMORIES, query, "NOCONTENT", "SORTBY", "put", "ASC",
             "LIMIT", "0", str(limit), "DIALECT", "2",
         )  # fmt: skip
-        with self._client.pipeline(transaction=False) as pipeline:
-            for key in reply[1:]:
-                pipeline.hmget(key, *PAGE_FIELDS, self._space.field, "put")
-            rows = pipeline.execute()
         return [
             RecordRow(record_from_row(row[:4]), int(row[4]), self._space.from_bytes(row[5]), float(row[6]))
-            for row in rows
+            for row in self._read_rows(reply[1:], self._space.field, "put")
             if row[1] is not None
         ]
 
@@ -256,9 +253,8 @@ class RecordRepository:
         with self._client.pipeline(transaction=False) as pipeline:
             pipeline.execute_command(*(stamp or ["ECHO", ""]))
             pipeline.execute_command(*count_command(query))
-            for key in record_keys:
-                pipeline.hmget(key, *PAGE_FIELDS)
-            stamped, counted, *rows = pipeline.execute()
+            self._fields(record_keys, PAGE_FIELDS, client=pipeline)
+            stamped, counted, rows = pipeline.execute()
         total = self._note(query, counted, stamped if stamp else None)
         return [_memory_of(row) for row in rows], total
 
@@ -269,10 +265,7 @@ class RecordRepository:
 
     def hits(self, record_keys: Sequence[bytes]) -> list[Hit | None]:
         """What ranking wants to know of memories by key, None of one that is gone. One round trip."""
-        with self._client.pipeline(transaction=False) as pipeline:
-            for key in record_keys:
-                pipeline.hmget(key, "cues", "accessed")
-            rows = pipeline.execute()
+        rows = self._read_fields(record_keys, ("cues", "accessed"))
         return [
             _hit(key, cues, accessed) if cues is not None else None
             for key, (cues, accessed) in zip(record_keys, rows, strict=True)
@@ -388,8 +381,9 @@ def record_from_row(row: Sequence[bytes]) -> Memory:
     """
     text, doc_json, accessed, count = row[:4]
     doc = codec.loads(doc_json)
+    doc["text"] = text.decode("utf-8")
     doc.setdefault("updated_at", doc.get("persisted_at"))
-    memory = codec.memory_from_json(
-        doc, text=text.decode("utf-8"), access_count=int(count), last_accessed=codec.from_seconds(accessed)
-    )
-    return memory if "memory_hash" in doc else replace(memory, memory_hash=memory_hash(memory))
+    if "memory_hash" not in doc:
+        named = (doc.get(name) for name in ("memory_type", "namespace", "session_id", "text", "user_id"))
+        doc["memory_hash"] = content_hash(*named)
+    return codec.memory_from_json(doc, access_count=int(count), last_accessed=codec.from_seconds(accessed))

@@ -30,7 +30,7 @@ def redis_url() -> Iterator[str]:
 def engine(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Container]:
     # Few memories are many here, and a short list of candidates is full.
     monkeypatch.setattr(large_filters, "LARGE", 5)
-    monkeypatch.setattr("app.memory.search.BLOCK_EDGES", (4, 100))
+    monkeypatch.setattr("app.memory.search.BLOCK_EDGES", dict.fromkeys(("semantic", "keyword", "hybrid"), (4, 100)))
     with engine_on(redis_url, enable_ner=False, enable_topic_extraction=False) as made:
         yield made.container
 
@@ -48,6 +48,7 @@ def test_totals_stay_true_while_others_write_and_a_change_costs_no_third_round_t
     request = SearchRequest("tea", mode=mode, condition=mine, limit=3, track_access=False)
     store(engine, namespace, *range(8))
     engine.queries.embed("tea")
+    engine.records.read([b"nothing"])  # Redis knows the script from here on
     sent, counts = _sent_by(engine)
 
     def search() -> tuple[int, int, int]:

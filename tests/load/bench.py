@@ -29,6 +29,7 @@ from rich.progress import track
 
 from app.config import Settings
 from app.memory.filters import MemoryFilter, TagFilter
+from app.memory.ranking import SearchMode
 from app.memory.search import BLOCK_EDGES
 from app.store.records import RecordRepository
 from app.store.vectors import SpaceRepository, configured
@@ -167,11 +168,12 @@ def floors(target: Target, seconds: float) -> dict[str, Measured]:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
 
     def leg(number: int, *, vector: bool, text: bool) -> object:
+        mode: SearchMode = "semantic" if not text else "hybrid" if vector else "keyword"
         return records.candidates(
             scope,
             vector=vectors[number % 50] if vector else None,
             text=f"{THINGS[number % 10]} {PLACES[number % 10]}" if text else None,
-            k=BLOCK_EDGES[0],
+            k=BLOCK_EDGES[mode][0],
         )
 
     return {

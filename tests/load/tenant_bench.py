@@ -27,6 +27,7 @@ import redis
 from app.config import Settings
 from app.memory.filters import MemoryFilter, TagFilter
 from app.memory.models import Memory
+from app.memory.ranking import SearchMode
 from app.memory.search import BLOCK_EDGES
 from app.providers.embeddings import create_embedder
 from app.store import keys
@@ -42,7 +43,7 @@ from tests.load.wire import Measured, Prepare, Request, hammer, run
 from tests.support.stack import Stack
 
 TENANT = 1_000
-MODES = ("semantic", "keyword", "hybrid")
+MODES: tuple[SearchMode, ...] = ("semantic", "keyword", "hybrid")
 SMALL_ONE, LARGE_ONE = "t0", "large"
 MEASURED = (SMALL_ONE, LARGE_ONE)
 PAGE = 10
@@ -146,7 +147,7 @@ def floor(
     return hammer(connected, concurrency=concurrency, seconds=seconds)
 
 
-def commands_of(tenant: str, mode: str, size: int, every: int, vectors: Vectors) -> list[list[list[Any]]]:
+def commands_of(tenant: str, mode: SearchMode, size: int, every: int, vectors: Vectors) -> list[list[list[Any]]]:
     """What the server sends for the candidates of each question; the leg whose order gives the page is the last."""
     query = compile_filter(scope_of(tenant))
     policy = WALK if size >= LARGE and size >= WALKED_SHARE * every else None
@@ -158,7 +159,7 @@ def commands_of(tenant: str, mode: str, size: int, every: int, vectors: Vectors)
             DEFAULT,
             vector=vector if mode != "keyword" else None,
             text=text if mode != "semantic" else None,
-            k=BLOCK_EDGES[0],
+            k=BLOCK_EDGES[mode][0],
             policy=policy,
         )
         searches.append([command for command in (near and matches, near, told) if command])
