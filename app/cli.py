@@ -107,7 +107,7 @@ def _with_redis(settings: Settings) -> Settings:
     if settings.redis_url:
         _store(settings)
         return settings
-    server = attach_or_start(settings.data_dir)
+    server = attach_or_start(settings.data_dir, fsync=settings.embedded_redis_fsync)
     settings = settings.model_copy(update={"redis_url": server.url})
     if server.owned:
         runner.up(connect(settings), settings, lambda _line: None)

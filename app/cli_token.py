@@ -128,7 +128,7 @@ def _tokens() -> TokenRepository:
 
     settings = get_settings()
     try:
-        url = settings.redis_url or attach_or_start(settings.data_dir).url
+        url = settings.redis_url or attach_or_start(settings.data_dir, fsync=settings.embedded_redis_fsync).url
         tokens = TokenRepository(connect(settings.model_copy(update={"redis_url": url})))
         tokens.last_used(["-"])  # say at once, and not in a traceback, that nobody is there
     except MemoryPlatformError as error:

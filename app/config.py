@@ -75,6 +75,10 @@ class Settings(BaseSettings):
         None, repr=False, description="Celery result backend. Unset: `REDIS_URL`, database 2."
     )
     data_dir: Path = Field(Path(".data"), description="Embedded Redis data, process ids and logs.")
+    embedded_redis_fsync: Literal["everysec", "always"] = Field(
+        "everysec",
+        description="When the embedded Redis forces what it wrote to the disk: each second, or before each answer.",
+    )
     model_cache_dir: Path = Field(
         Path("~/.cache/agent-memory/models"), description="Where exported model files are kept."
     )

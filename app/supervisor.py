@@ -172,7 +172,11 @@ class Stack:
         self.processes = ProcessGroup(commands, self.environment, self.logs, optional=OPTIONAL, say=_warn)
         with console.status("starting Redis") as status:
             if not self.settings.redis_url:
-                self.redis = EmbeddedRedis(self.data_dir, progress=self._progress(status.update))
+                self.redis = EmbeddedRedis(
+                    self.data_dir,
+                    fsync=self.settings.embedded_redis_fsync,
+                    progress=self._progress(status.update),
+                )
                 self.environment["REDIS_URL"] = self.redis.start()
             if self.settings.embedding_backend == "onnx":
                 status.update("preparing the embedding model")

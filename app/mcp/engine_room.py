@@ -79,7 +79,8 @@ class EngineRoom:
         from app.store.embedded import EmbeddedRedis
 
         if self._redis is None:
-            self._redis = EmbeddedRedis(self.settings.data_dir, progress=log.info)
+            fsync = self.settings.embedded_redis_fsync
+            self._redis = EmbeddedRedis(self.settings.data_dir, fsync=fsync, progress=log.info)
         try:
             return self._redis.start()
         except OSError as error:

@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import redis
 
@@ -40,6 +40,7 @@ from app.memory.errors import BackendUnavailable
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[str], None]
+Fsync = Literal["everysec", "always"]
 
 # Defaults of the module would silently cut long queries short (ON_TIMEOUT return) and long prefixes too.
 SEARCH_CONFIG = {
@@ -72,9 +73,10 @@ class Endpoint:
 class EmbeddedRedis:
     """One data directory's server: started by us (`owned`) or only used by us."""
 
-    def __init__(self, data_dir: Path, *, progress: Progress | None = None) -> None:
+    def __init__(self, data_dir: Path, *, fsync: Fsync = "everysec", progress: Progress | None = None) -> None:
         self.directory = Path(data_dir).expanduser().resolve() / "redis"
         self.owned = False
+        self._fsync = fsync
         self._progress = progress or logger.info
         self._process: subprocess.Popen[bytes] | None = None
         self._endpoint: Endpoint | None = None
@@ -178,7 +180,8 @@ class EmbeddedRedis:
         return [
             str(server),
             *("--bind", "127.0.0.1", "--port", str(port), "--databases", "16"),
-            *("--dir", str(self.directory), "--save", "", "--appendonly", "yes", "--appendfsync", "everysec"),
+            *("--dir", str(self.directory), "--save", "", "--appendonly", "yes"),
+            *("--appendfsync", self._fsync),
             *("--maxmemory-policy", "noeviction", "--daemonize", "no"),
             # A record as one block instead of a table with an entry per field: a fifth of its memory less.
             *("--hash-max-listpack-value", "2048"),
@@ -278,9 +281,9 @@ class EmbeddedRedis:
             return "(no log)"
 
 
-def attach_or_start(data_dir: Path, *, progress: Progress | None = None) -> EmbeddedRedis:
+def attach_or_start(data_dir: Path, *, fsync: Fsync = "everysec", progress: Progress | None = None) -> EmbeddedRedis:
     """The running server of a data directory, started if there is none. Its owner stops it; others need not."""
-    server = EmbeddedRedis(data_dir, progress=progress)
+    server = EmbeddedRedis(data_dir, fsync=fsync, progress=progress)
     server.start()
     return server
 
