@@ -47,10 +47,12 @@ def post_worker_init(worker: Any) -> None:
     """Load what the first requests need, in the child and before it takes any."""
     from app.container import container
     from app.following import follow
+    from app.garbage import settle
 
     tracing.start("web")
     container().warm_queries()
     follow()
+    settle()
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -24,6 +24,7 @@ from app import container as composition
 from app.config import Settings, get_settings
 from app.counting import share_between_processes
 from app.following import follow
+from app.garbage import settle
 from app.logs import configure_logging
 from app.memory.errors import BackendUnavailable
 from tasks import broker
@@ -144,6 +145,12 @@ def _share_metrics(**_: Any) -> None:
 
 
 @worker_ready.connect
+def _settle(**_: Any) -> None:
+    """Where tasks run in threads, this process is the one that does the work."""
+    settle()
+
+
+@worker_ready.connect
 def _serve_metrics(**_: Any) -> None:
     """Answer `/metrics` if the settings want it."""
     settings = get_settings()
@@ -176,6 +183,7 @@ def _fresh_child(**_: Any) -> None:
     if Queue.ML.value in _consumed:
         composition.container().warm_pipeline()
     follow()
+    settle()
 
 
 @heartbeat_sent.connect

@@ -4,8 +4,8 @@
 
 One stack, writers (small creates, sessions with a message and a structured memory), searchers; the worker is killed
 after a third of the time, Redis after two thirds. Afterwards: every acknowledged memory is there once, and so is what
-each message says; no answer was 5xx except 503 while Redis was away; no process ended by itself or still grew after its
-warm-up.
+each message says; no answer was 5xx except 503 while Redis was away; no process ended by itself or still grew in the end,
+undisturbed and warm.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from tests.support.stack import Stack, private_stack
 # After Redis is ready again, answers to what was under way may still be 503.
 AFTERMATH_SECONDS = 5.0
 SAMPLE_SECONDS = 2.0
-# The first third of a process's life is warm-up: models, pools and caches fill. What it grows by afterwards is judged
-# when that is at least so long, and must be below this share of its size in ten minutes.
+# What a process grows by is judged where nothing happens to it: from the time when Redis is back, without the first
+# third of that (caches fill, connections are made anew). If that is at least so long, the growth must be below this
+# share of the process's size in ten minutes.
 WARM_UP = 1 / 3
 JUDGED_SECONDS = 180.0
 MAX_GROWTH = 0.05
@@ -38,7 +39,7 @@ MAX_GROWTH = 0.05
 
 @dataclass(frozen=True)
 class Trend:
-    """A process's resident memory in MB: at first, at its end, at most; its slope (MB a minute) after the warm-up."""
+    """A process's resident memory in MB: at first, at its end, at most; its slope (MB a minute) in the last stretch."""
 
     name: str
     minutes: float
@@ -55,17 +56,18 @@ class Trend:
         return self.judged and self.slope * 10 > MAX_GROWTH * self.last
 
     def __str__(self) -> str:
-        slope = f"{self.slope:+.2f} MB/min after its warm-up" if self.judged else "too short to judge"
+        slope = f"{self.slope:+.2f} MB/min at the end" if self.judged else "too short to judge"
         return (
             f"{self.name:16} {self.minutes:4.1f} min, {self.first:.0f} → {self.last:.0f} MB, "
             f"at most {self.most:.0f} MB, {slope} ({' '.join(f'{mb:.0f}' for mb in self.course)})"
         )
 
 
-def trend(name: str, samples: Sequence[tuple[float, float]]) -> Trend:
-    """The trend of (seconds, MB) samples."""
+def trend(name: str, samples: Sequence[tuple[float, float]], undisturbed: float) -> Trend:
+    """The trend of (seconds, MB) samples; nothing happened to the process from `undisturbed` (seconds) on."""
     times, sizes = [at for at, _mb in samples], [mb for _at, mb in samples]
-    settled = samples[int(len(samples) * WARM_UP) :]
+    last = [sample for sample in samples if sample[0] >= undisturbed]
+    settled = last[int(len(last) * WARM_UP) :]
     judged = len(settled) > 2 and settled[-1][0] - settled[0][0] >= JUDGED_SECONDS
     slope = statistics.linear_regression(*zip(*settled, strict=True)).slope * 60 if judged else 0.0
     course = tuple(sizes[:: max(1, len(sizes) // 10)])
@@ -226,7 +228,7 @@ class Soak:
 
     def trends(self) -> list[Trend]:
         """What became of each process's memory."""
-        return [trend(name, samples) for name, samples in sorted(self.found.resident.items())]
+        return [trend(name, samples, self.found.away[1]) for name, samples in sorted(self.found.resident.items())]
 
 
 def _children(pid: int) -> list[int]:
