@@ -4,8 +4,8 @@
 
 One stack, writers (small creates, sessions with a message and a structured memory), searchers; the worker is killed
 after a third of the time, Redis after two thirds. Afterwards: every acknowledged memory is there once, and so is what
-each message says; no answer was 5xx except 503 while Redis was away; no process ended by itself or still grew in the end,
-undisturbed and warm.
+each message says; no answer was 5xx except 503 while Redis was away; no process ended by itself or still grew in the
+end, undisturbed and warm.
 """
 
 from __future__ import annotations
