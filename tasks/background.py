@@ -73,7 +73,8 @@ class CeleryBackground:
     @staticmethod
     def _states(*, with_age: bool) -> list[QueueState]:
         try:
-            with app.connection_for_read() as connection:
+            # From the pool that tasks are sent through: the dispatcher asks every second.
+            with app.pool.acquire(block=True) as connection:
                 channel = connection.default_channel
                 return [_state(channel, queue.value, with_age=with_age) for queue in Queue]
         except BROKER_AWAY as error:
