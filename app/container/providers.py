@@ -35,11 +35,14 @@ class Providers(Stores):
         return self.embedder_of(self.spaces.serving)
 
     def embedder_of(self, space: VectorSpace) -> Embedder:
-        """The embedding model of a space."""
-        from app.providers.embeddings import create_embedder
+        """The embedding model of a space, for all threads of the process."""
+        from app.providers.embeddings import AT_ONCE, create_embedder
+        from app.providers.gathering import GatheringEmbedder
 
         if space not in self._embedders:
-            self._embedders[space] = create_embedder(self.settings_of(space))
+            settings = self.settings_of(space)
+            embedder = create_embedder(settings)
+            self._embedders[space] = GatheringEmbedder(embedder, at_once=AT_ONCE[settings.embedding_backend])
         return self._embedders[space]
 
     def settings_of(self, space: VectorSpace) -> Settings:

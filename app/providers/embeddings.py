@@ -25,6 +25,9 @@ LOCAL_BATCH_TOKENS = 2048
 # Each run has its own scratch memory, and more runs at once than cores gain nothing.
 CONCURRENT_RUNS = max(2, min(8, os.cpu_count() or 2))
 REMOTE_BATCH = 256
+# Calls of few texts that run side by side; those beyond wait and are gathered. More to an endpoint than it needs, so
+# that one slow answer does not hold up all others.
+AT_ONCE = {"onnx": CONCURRENT_RUNS, "sentence-transformers": 1, "openai": 4}
 
 
 class OnnxEmbedder:
