@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from celery.exceptions import Ignore, SoftTimeLimitExceeded
+from celery.exceptions import SoftTimeLimitExceeded
 
 from app.container import Container, container
 from app.memory.errors import BackendUnavailable
@@ -163,8 +163,8 @@ def segment(self: StepTask, reference: Reference, names: list[str], run_id: str 
                 pause = min(MAX_BACKOFF_SECONDS, 0.5 * 2.0**self.request.retries) * random.uniform(0.5, 1.5)
                 raise self.retry(args=rest, exc=error, countdown=pause) from error
             if result is None:
-                break
+                # The rest of the chain has nothing to do. Celery's Ignore would say so too, and keep every frame.
+                self.request.chain = None
+                return reference
             reference, extra = pack(result), ()
-        else:
-            return reference
-    raise Ignore
+    return reference

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 from celery import Task
-from celery.exceptions import Ignore, Retry
+from celery.exceptions import Retry
 from celery.signals import before_task_publish, task_postrun, task_prerun
 
 from app import correlation, tracing
@@ -87,9 +87,6 @@ class ObservedTask(Task):  # type: ignore[misc]
             return result
         except Retry:
             outcome = "retried"
-            raise
-        except Ignore:
-            outcome = "done"  # a chain that ends early has nothing left to do
             raise
         finally:
             metrics.TASKS.labels(self.name, outcome).inc()
