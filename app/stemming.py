@@ -10,7 +10,7 @@ import snowballstemmer
 _stemmers = threading.local()
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=20_000)
 def stem_word(word: str) -> str:
     """The Porter2 stem of a lower-case word. Safe to call from any thread."""
     stemmer = getattr(_stemmers, "english", None)

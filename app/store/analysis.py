@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from functools import lru_cache
 
 from app.stemming import stem_word
 
@@ -33,7 +32,6 @@ def words(text: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(text)]
 
 
-@lru_cache(maxsize=50_000)
 def stem(word: str) -> str:
     """The stem of a lower-case word; one that would read as a stop word keeps its ending."""
     stemmed = stem_word(word)

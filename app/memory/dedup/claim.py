@@ -93,7 +93,7 @@ def stem(word: str) -> str:
     return stem_word(lexicon.SYNONYMS.get(stemmed, stemmed))
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=1_024)
 def read(text: str) -> Claim:
     """Read a text."""
     plain = _CONTRACTION.sub(r"\1 not", text.replace("’", "'").replace("can't", "can not").replace("won't", "will not"))

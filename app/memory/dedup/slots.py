@@ -113,7 +113,7 @@ _TITLE_SUFFIX = re.compile(r"(?:er|or|ist|ian|eer|ant|man|woman|ect)$")
 _CAPITALISED_ATTRIBUTES = frozenset({"residence", "employer"})
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=1_024)
 def slots_of(text: str) -> tuple[Slot, ...]:
     """The single-valued attributes that a text states as true (or no longer true) now."""
     text = _LEADING.sub("", " ".join(text.split()))

@@ -220,7 +220,7 @@ def _in_order(ids: Sequence[str], messages: Sequence[Message]) -> tuple[str, ...
     return tuple(m.id for m in messages if m.id in ids)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1_024)
 def stems(text: str) -> frozenset[str]:
     """Stems of the content words of a text."""
     words = [w.replace("’", "'").removesuffix("'s") for w in _WORD.findall(text.lower())]
