@@ -76,12 +76,12 @@ def embedded_texts(memory: Memory) -> list[str]:
     return [dated, f"{memory.previous} {memory.text}"] if memory.previous else [dated]
 
 
-def keyword_text(memory: Memory) -> str:
-    """The text whose words find the memory: its own, for a turn also the date and what was said just before."""
+def context_text(memory: Memory) -> str:
+    """Whose words find a turn beside its own: the date, and what was said just before."""
     if not needs_context(memory):
-        return memory.text
+        return ""
     before = _SPEAKER.sub("", memory.previous or "")
-    return f"{memory.text} {_date(said_at(memory))} {before}"
+    return f"{_date(said_at(memory))} {before}"
 
 
 def names_of(memory: Memory) -> Sequence[str]:

@@ -174,7 +174,13 @@ class ChangeRepository:
         names = [keys.fingerprints(scope), keys.scope_version(scope), keys.change_log(scope), keys.tombstones(scope)]
         for memory_id in memory_ids:
             names += [keys.record(scope, memory_id), keys.versions(scope, memory_id)]
-        args: list[Any] = [sequence, self._limits.log, codec.dumps(event), keys.record(scope, ""), self._events.kept]
+        args: list[Any] = [
+            sequence,
+            self._limits.log,
+            codec.event_to_json(event),
+            keys.record(scope, ""),
+            self._events.kept,
+        ]
         reply = self._run(self._undo, names, [*args, *(keys.encode(i) for i in memory_ids)], scope)
         return None if reply[0] == b"ok" else keys.decode(reply[1].decode())
 
@@ -189,12 +195,13 @@ class ChangeRepository:
 
     def versions(self, scope: Scope, memory_id: str) -> list[Version]:
         """What a memory was, oldest first."""
-        return [_version(raw) for raw in self._client.lrange(keys.versions(scope, memory_id), 0, -1)]
+        key = keys.record(scope, memory_id)
+        return [_version(key, raw) for raw in self._client.lrange(keys.versions(scope, memory_id), 0, -1)]
 
     def log(self, scope: Scope, *, limit: int = 1_000) -> list[tuple[int, dict[str, Any]]]:
         """The newest changes of a scope (0: all that are kept), oldest first: (sequence, event)."""
         entries = (unpacked(raw) for raw in self._client.lrange(keys.change_log(scope), -limit, -1))
-        return [(int(sequence), codec.loads(event)) for sequence, event in entries]
+        return [(int(sequence), codec.event_from_json(event)) for sequence, event in entries]
 
     def tombstones(self, scope: Scope) -> dict[str, dict[str, Any]]:
         """Fingerprint → what is remembered of a fact that the user deleted."""
@@ -203,7 +210,7 @@ class ChangeRepository:
 
 
 def _change_args(change: Change, vectors: Mapping[str, bytes]) -> list[Any]:
-    event = codec.dumps(change.event) if change.event else ""
+    event = codec.event_to_json(change.event) if change.event else ""
     tombstone: Any = codec.dumps(change.tombstone) if change.tombstone else "clear" if change.clears_tombstone else ""
     memory = change.memory
     made = memory.persisted_at.timestamp() if memory is not None and memory.persisted_at is not None else None
@@ -222,6 +229,8 @@ def _change_args(change: Change, vectors: Mapping[str, bytes]) -> list[Any]:
     if memory is not None:
         assert change.valid_from is not None
         fields = record_to_hash(memory, slots=change.slots, valid_from=change.valid_from)
+        if change.fingerprint:
+            fields["markn"] = keys.mark_number(change.fingerprint)
         fields = {name: value for name, value in fields.items() if name not in change.keeps} | dict(vectors)
     return [*args, 2 * len(fields), *(part for pair in fields.items() for part in pair)]
 
@@ -241,9 +250,9 @@ def unpacked(blob: bytes) -> list[bytes]:
     return parts
 
 
-def _version(raw: bytes) -> Version:
+def _version(key: str, raw: bytes) -> Version:
     sequence, event, *image = unpacked(raw)
     fields = dict(zip(image[::2], image[1::2], strict=True))
-    row = [fields.get(name) for name in (b"text", b"doc", b"accessed", b"count")]
-    before = record_from_row(row) if fields else None  # type: ignore[arg-type]
-    return Version(int(sequence), codec.loads(event) if event else {}, before)
+    row = [fields.get(name, b"0") for name in (b"text", b"doc", b"accessed", b"count")]
+    before = record_from_row(key, row) if fields else None
+    return Version(int(sequence), codec.event_from_json(event) if event else {}, before)

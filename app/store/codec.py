@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -20,6 +21,7 @@ from app.memory.models import (
 )
 
 CONTEXT_DIGEST_CHARS = 16
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 
 
@@ -33,12 +35,17 @@ def loads(raw: bytes | str) -> Any:
     return orjson.loads(raw)
 
 
-def to_time(value: str | None) -> datetime | None:
+def to_time(value: datetime | str | None) -> datetime | None:
     """A stored time as aware UTC."""
-    if not value:
-        return None
+    if not value or isinstance(value, datetime):
+        return value or None
     moment = datetime.fromisoformat(value)
     return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+
+
+def microseconds(span: timedelta) -> int:
+    """A span of time in whole microseconds."""
+    return span // timedelta(microseconds=1)
 
 
 def _time(value: str | None) -> datetime:
@@ -95,13 +102,44 @@ def memory_from_json(stored: dict[str, Any], **known: Any) -> Memory:
     values = stored | known
     values["memory_type"] = MemoryType(values["memory_type"])
     for name in _MEMORY_TIMES:
-        if not isinstance(moment := values.get(name), datetime):
-            values[name] = to_time(moment)
+        values[name] = to_time(values.get(name))
     for name in _MEMORY_TUPLES:
         values[name] = tuple(values.get(name) or ())
     if values.get("map_position"):
         values["map_position"] = tuple(values["map_position"])
     return Memory(**values)
+
+
+_EVENT = ("kind", "actor", "at", "ids", "reason")
+# The reason of most entries: it is left out.
+_NEW = "nothing like it was known"
+
+
+def event_to_json(event: Mapping[str, Any]) -> bytes:
+    """What happened to memories and why, as their history holds it: `[kind, actor, at, ids, reason, by]`.
+
+    There is one for nearly every memory: times are microseconds since 1970, and the end is left out where it goes
+    without saying. An event that says less or more than these six is an object, as all those of 0.1 are.
+    """
+    if not set(_EVENT) <= event.keys() <= {*_EVENT, "by"} or not isinstance(event["at"], datetime):
+        return dumps(event)
+    kind, actor, at, ids, reason = (event[name] for name in _EVENT)
+    values = [kind, actor, microseconds(at - EPOCH), ids]
+    if reason != _NEW or "by" in event:
+        values.append(reason)
+    if "by" in event:
+        values.append(event["by"])
+    return dumps(values)
+
+
+def event_from_json(raw: bytes) -> dict[str, Any]:
+    """The inverse; times as strings."""
+    stored = loads(raw)
+    if isinstance(stored, dict):
+        return stored
+    event: dict[str, Any] = {"reason": _NEW, **dict(zip((*_EVENT, "by"), stored, strict=False))}
+    event["at"] = loads(dumps(EPOCH + timedelta(microseconds=event["at"])))
+    return event
 
 
 def ref_to_json(ref: SessionRef) -> list[str | None]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from app.memory.filters import MemoryFilter, TagFilter
 from app.memory.models import Entity, SessionRef
-from app.store import codec, index, keys
+from app.store import document, index, keys
 from app.store.client import RedisClient, store_errors
 from app.store.query import compile_filter
 
@@ -78,7 +78,7 @@ class FacetRepository:
 
 def _written(facet: Facet, group: dict[bytes, bytes], doc: bytes | None) -> FacetCount:
     folded = group[b"value"].decode()
-    memory = codec.loads(doc) if doc else {}
+    memory = document.loads(group[b"example"], doc) if doc else {}
     value = next((v for v in memory.get(facet) or () if keys.fold(v) == folded), None)
     kind = _kinds(memory).get(folded) if facet == "entities" else None
     return FacetCount(value if value is not None else keys.decode(folded) or "", int(group[b"count"]), kind)

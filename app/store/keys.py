@@ -55,6 +55,16 @@ def record(scope: Scope, memory_id: str) -> str:
     return f"{RECORD_PREFIX}{{{encode(scope.namespace)}}}:{encode(scope.user_id)}:{encode(memory_id)}"
 
 
+def id_number(memory_id: str) -> int:
+    """48 bits that stand for an id in the index: a number costs it an eighth of what a tag for each id does."""
+    return int.from_bytes(hashlib.blake2b(encode(memory_id).encode(), digest_size=6).digest())
+
+
+def mark_number(fingerprint: str) -> int:
+    """48 bits of a fingerprint (hex), for the same reason."""
+    return int(fingerprint[:12], 16)
+
+
 def conversation(memory_scope: Scope, session_id: str | None) -> str:
     """What tells one conversation from others among the hits of a search; no Redis key."""
     return f"{encode(memory_scope.namespace)}:{encode(memory_scope.user_id)}:{encode(session_id)}"

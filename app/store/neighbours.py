@@ -12,6 +12,7 @@ import numpy.typing as npt
 from app.memory.models import Memory, Scope
 from app.store import index, keys
 from app.store.client import RedisClient, store_errors
+from app.store.query import states, with_id
 from app.store.records import record_from_row
 from app.store.vectors import DEFAULT, VectorSpace
 
@@ -81,11 +82,10 @@ def _tag(encoded: str) -> str:
 
 def _commands(where: str, probe: Probe, k: int, space: VectorSpace) -> list[list[Any]]:
     """The searches for one probe: by vector, id, fact and attribute, as far as it has them."""
-    own = keys.encode(probe.memory.id) or "__none__"
     commands = [_nearest(where, probe, k, space)] if k else []
-    commands.append(_listing(f"{where} (@id:{{{own}}} | @aka:{{{own}}})", MOST_IDS))
+    commands.append(_listing(f"{where} {with_id(probe.memory.id)}", MOST_IDS))
     if probe.fingerprint:
-        commands.append(_listing(f"{where} @fp:{{{probe.fingerprint}}}", MOST_COPIES))
+        commands.append(_listing(f"{where} {states(probe.fingerprint)}", MOST_COPIES))
     if probe.slots:
         commands.append(_listing(f"{where} @slot:{{{'|'.join(probe.slots)}}}", MOST_VALUES))
     return commands
@@ -110,7 +110,7 @@ def _merged(replies: list[Any]) -> tuple[Neighbour, ...]:
         for key, fields in index.parse_search(reply)[1]:
             if key in found or b"doc" not in fields:
                 continue
-            row = [fields[name] for name in (b"text", b"doc", b"accessed", b"count")]
+            row = [fields[b"text"], fields[b"doc"], fields[b"accessed"], fields.get(b"count", b"0")]
             distance = float(fields[b"dist"]) if b"dist" in fields else None
-            found[key] = Neighbour(record_from_row(row), int(fields[b"rev"]), distance)
+            found[key] = Neighbour(record_from_row(key, row), int(fields[b"rev"]), distance)
     return tuple(found.values())

@@ -34,7 +34,7 @@ def compile_filter(condition: MemoryFilter) -> str:
     """The query text for a filter."""
     parts: list[str] = []
     if condition.ids is not None:
-        parts.append(_one_of("id", condition.ids) if condition.ids else "@id:{__none__}")
+        parts.append(f"({' | '.join(map(has_id, condition.ids))})" if condition.ids else "@id:{__none__}")
     for name, filters in condition.tags.items():
         for tag_filter in filters:
             parts += _tag(_TAG_FIELDS[name], tag_filter)
@@ -47,7 +47,26 @@ def _validity(as_of: datetime | None) -> str:
     """What is true now, or what was at a moment."""
     if as_of is None:
         return CURRENT
-    return f"@from:[-inf {_seconds(as_of)}] -@to:[-inf {_seconds(as_of)}]"
+    moment = _seconds(as_of)
+    begun = f"(@from:[-inf {moment}] | (@created:[-inf {moment}] -@from:[-inf +inf]))"
+    return f"{begun} -@to:[-inf {moment}]"
+
+
+def has_id(memory_id: str) -> str:
+    """A query for the memories with an id; records of 0.1 have it as a tag."""
+    number = keys.id_number(memory_id)
+    return f"(@idn:[{number} {number}] | @id:{{{keys.encode(memory_id) or '__none__'}}})"
+
+
+def with_id(memory_id: str) -> str:
+    """The same, and a query for those into which a memory with that id was folded."""
+    return f"({has_id(memory_id)} | @aka:{{{keys.encode(memory_id) or '__none__'}}})"
+
+
+def states(fingerprint: str) -> str:
+    """A query for the memories with a fingerprint; records of 0.1 have it as a tag."""
+    number = keys.mark_number(fingerprint)
+    return f"(@markn:[{number} {number}] | @fp:{{{fingerprint}}})"
 
 
 def _value(field: str, value: str) -> str:
@@ -114,7 +133,7 @@ def compile_text(text: str) -> list[str]:
     telling = [word for word in singles if word not in QUESTION_WORDS]
     clauses = [f'@own:"{" ".join(phrase)}"' for phrase in phrases if phrase]
     chosen = telling or ([] if clauses else singles)
-    return clauses + [f"@all:{term}" for term in dict.fromkeys(stem(word) for word in chosen)]
+    return clauses + [f"@own|all:{term}" for term in dict.fromkeys(stem(word) for word in chosen)]
 
 
 def any_clause(filter_query: str, clauses: list[str]) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from app.memory.filters import MemoryFilter
-from app.memory.indexing_text import is_turn, keyword_text, names_of, needs_context, said_at
-from app.memory.models import Memory, Scope, content_hash, memory_hash
-from app.store import codec, index, keys
+from app.memory.indexing_text import context_text, is_turn, names_of, needs_context, said_at
+from app.memory.models import Memory, Scope
+from app.store import document, index, keys
 from app.store.analysis import digest, stems, words
 from app.store.candidates import CUE_SEPARATOR, Candidates, Hit, count_command, from_replies, search_commands
 from app.store.client import RedisClient, store_errors
 from app.store.large_filters import LargeFilters
-from app.store.query import CURRENT, compile_filter
+from app.store.query import CURRENT, compile_filter, with_id
 from app.store.scripts import script
 from app.store.turns import place_of
 from app.store.vectors import DEFAULT, VectorSpace
@@ -27,11 +26,6 @@ from app.store.vectors import DEFAULT, VectorSpace
 PAGE_FIELDS = ("text", "doc", "accessed", "count", "rev")
 # Records read by one call of a script, which nothing interrupts.
 READ_AT_ONCE = 200
-_IN_OWN_FIELDS = ("text", "last_accessed", "access_count")
-# What a document need not say. See `record_from_row` for what else is left out.
-_DEFAULTS: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(Memory) if f.default is not MISSING}
-_DEFAULTS |= {"metadata": {}, "extraction_strategy_config": {}}
-del _DEFAULTS["memory_type"], _DEFAULTS["memory_hash"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +72,7 @@ class RecordRepository:
                 old, new = _topic_tags(before), _topic_tags(after)
                 self._retag(
                     keys=[keys.record(after.scope, after.id), keys.scope_version(after.scope)],
-                    args=[revision, _doc(after), int(old != new), new.get("topics", ""), new.get("tals", "")],
+                    args=[revision, document.dumps(after), int(old != new), new.get("topics", ""), new.get("tals", "")],
                     client=pipeline,
                 )
             return [reply.decode() for reply in pipeline.execute()]
@@ -97,8 +91,7 @@ class RecordRepository:
         """
         with self._client.pipeline(transaction=False) as pipeline:
             for memory_id in memory_ids:
-                tag = keys.encode(memory_id) or "__none__"
-                query = f"(@id:{{{tag}}} | @aka:{{{tag}}})"
+                query = with_id(memory_id)
                 for name, value in (("ns", namespace), ("user", user_id)):
                     if value is not None:
                         query += f" @{name}:{{{keys.encode(value)}}}"
@@ -106,13 +99,16 @@ class RecordRepository:
                     "FT.SEARCH", index.MEMORIES, query, "NOCONTENT", "LIMIT", "0", "2", "DIALECT", "2"
                 )
             found = [reply[1:] for reply in pipeline.execute()]
-        rows = iter(self._read_rows([key for record_keys in found for key in record_keys]))
+        wanted = [key for record_keys in found for key in record_keys]
+        rows = iter(zip(wanted, self._read_rows(wanted), strict=True))
         per_id = [[next(rows) for _key in record_keys] for record_keys in found]
-        return [[(record_from_row(row), int(row[-1])) for row in group if row[1] is not None] for group in per_id]
+        return [
+            [(record_from_row(key, row), int(row[-1])) for key, row in group if row[1] is not None] for group in per_id
+        ]
 
     def read(self, record_keys: Sequence[bytes]) -> list[Memory | None]:
         """Memories by key, one round trip; None where one was deleted meanwhile."""
-        return [_memory_of(row) for row in self._read_rows(record_keys)]
+        return _memories(record_keys, self._read_rows(record_keys))
 
     def _read_rows(self, record_keys: Sequence[bytes | str], *more: str) -> list[list[Any]]:
         """PAGE_FIELDS and `more` of each key, all None where a record is gone. One round trip."""
@@ -136,12 +132,13 @@ class RecordRepository:
         self, record_keys: Sequence[bytes | str]
     ) -> list[tuple[Memory, int, npt.NDArray[np.float32]] | None]:
         """Memories by key, with revision and vector (shape (dim,)), one round trip."""
-        return [self._with_vector(row) for row in self._read_rows(record_keys, self._space.field)]
+        rows = zip(record_keys, self._read_rows(record_keys, self._space.field), strict=True)
+        return [self._with_vector(key, row) for key, row in rows]
 
-    def _with_vector(self, row: Sequence[Any]) -> tuple[Memory, int, npt.NDArray[np.float32]] | None:
+    def _with_vector(self, key: bytes | str, row: Sequence[Any]) -> tuple[Memory, int, npt.NDArray[np.float32]] | None:
         if row[1] is None:
             return None
-        return record_from_row(row[:-1]), int(row[-2]), self._space.from_bytes(row[-1])
+        return record_from_row(key, row), int(row[-2]), self._space.from_bytes(row[-1])
 
     def count(self, condition: MemoryFilter) -> int:
         """How many memories match. One round trip."""
@@ -158,9 +155,9 @@ class RecordRepository:
         with self._client.pipeline(transaction=False) as pipeline:
             pipeline.execute_command(*count_command(query))
             pipeline.execute_command(
-                "FT.AGGREGATE", index.MEMORIES, query, "LOAD", "2", "@__key", "@id",
-                "SORTBY", "4", "@created", "ASC" if oldest_first else "DESC", "@id", "ASC", "MAX", str(offset + limit),
-                "LIMIT", str(offset), str(limit), "DIALECT", "2",
+                "FT.AGGREGATE", index.MEMORIES, query, "LOAD", "1", "@__key",
+                "SORTBY", "4", "@created", "ASC" if oldest_first else "DESC", "@__key", "ASC",
+                "MAX", str(offset + limit), "LIMIT", str(offset), str(limit), "DIALECT", "2",
             )  # fmt: skip
             counted, rows = pipeline.execute()
         return [dict(zip(row[::2], row[1::2], strict=True))[b"__key"] for row in rows[1:]], int(counted[0])
@@ -173,8 +170,8 @@ class RecordRepository:
             "LIMIT", "0", str(limit), "DIALECT", "2",
         )  # fmt: skip
         return [
-            RecordRow(record_from_row(row[:4]), int(row[4]), self._space.from_bytes(row[5]), float(row[6]))
-            for row in self._read_rows(reply[1:], self._space.field, "put")
+            RecordRow(record_from_row(key, row), int(row[4]), self._space.from_bytes(row[5]), float(row[6]))
+            for key, row in zip(reply[1:], self._read_rows(reply[1:], self._space.field, "put"), strict=True)
             if row[1] is not None
         ]
 
@@ -205,7 +202,8 @@ class RecordRepository:
 
     def read_with_revisions(self, record_keys: Sequence[bytes]) -> list[tuple[Memory, int]]:
         """Memories by key with their revisions, without those deleted meanwhile. One round trip."""
-        return [(record_from_row(row), int(row[-1])) for row in self._read_rows(record_keys) if row[1] is not None]
+        rows = zip(record_keys, self._read_rows(record_keys), strict=True)
+        return [(record_from_row(key, row), int(row[-1])) for key, row in rows if row[1] is not None]
 
     def candidates(
         self,
@@ -256,7 +254,7 @@ class RecordRepository:
             self._fields(record_keys, PAGE_FIELDS, client=pipeline)
             stamped, counted, rows = pipeline.execute()
         total = self._note(query, counted, stamped if stamp else None)
-        return [_memory_of(row) for row in rows], total
+        return _memories(record_keys, rows), total
 
     def _note(self, query: str, counted: list[Any], stamp: list[bytes | None] | None) -> int:
         total = int(counted[0])
@@ -272,8 +270,10 @@ class RecordRepository:
         ]
 
 
-def _memory_of(row: Sequence[Any]) -> Memory | None:
-    return record_from_row(row) if row[1] is not None else None
+def _memories(record_keys: Sequence[bytes], rows: Sequence[Sequence[Any]]) -> list[Memory | None]:
+    return [
+        record_from_row(key, row) if row[1] is not None else None for key, row in zip(record_keys, rows, strict=True)
+    ]
 
 
 def _escaped(encoded: str) -> str:
@@ -304,19 +304,6 @@ def _hit(key: bytes, cues: bytes, accessed: bytes) -> Hit:
     )
 
 
-def _doc(memory: Memory) -> bytes:
-    doc = {
-        name: value
-        for name, value in codec.memory_to_json(memory).items()
-        if name not in _IN_OWN_FIELDS and (name not in _DEFAULTS or value != _DEFAULTS[name])
-    }
-    if memory.updated_at == memory.persisted_at:
-        del doc["updated_at"]
-    if memory.memory_hash == memory_hash(memory):
-        del doc["memory_hash"]
-    return codec.dumps(doc)
-
-
 def _folded(values: Sequence[str]) -> str:
     return ",".join(dict.fromkeys(keys.fold(v) for v in values if v.strip()))
 
@@ -327,9 +314,12 @@ def _topic_tags(memory: Memory) -> dict[str, str]:
 
 
 def record_to_hash(memory: Memory, *, slots: Sequence[str] = (), valid_from: datetime) -> dict[str, Any]:
-    """The fields of a memory's hash, all but its vectors. `slots` are hashes of its attributes."""
+    """The fields of a memory's hash, all but its vectors. `slots` are hashes of its attributes.
+
+    What few memories have to say is left out where it goes without saying: queries and readers know.
+    """
     fields: dict[str, Any] = {
-        "id": keys.encode(memory.id),
+        "idn": keys.id_number(memory.id),
         "ns": keys.encode(memory.namespace),
         "user": keys.encode(memory.user_id),
         "sess": keys.encode(memory.session_id),
@@ -338,13 +328,16 @@ def record_to_hash(memory: Memory, *, slots: Sequence[str] = (), valid_from: dat
         "text": memory.text,
         "created": repr(memory.created_at.timestamp()),
         "accessed": repr(memory.last_accessed.timestamp()),
-        "count": memory.access_count,
         "own": " ".join(stems(memory.text)),
-        "all": " ".join(stems(keyword_text(memory))),
         "cues": _cues(memory),
-        "doc": _doc(memory),
-        "from": repr(valid_from.timestamp()),
+        "doc": document.dumps(memory),
     }
+    if memory.access_count:
+        fields["count"] = memory.access_count
+    if context := " ".join(stems(context_text(memory))):
+        fields["all"] = context
+    if valid_from != memory.created_at:
+        fields["from"] = repr(valid_from.timestamp())
     if memory.valid_to is not None:
         fields.update(to=repr(memory.valid_to.timestamp()), old="1", by=keys.encode(memory.superseded_by))
     if memory.aliases:
@@ -374,16 +367,6 @@ def _cues(memory: Memory) -> str:
     )
 
 
-def record_from_row(row: Sequence[bytes]) -> Memory:
-    """A memory from the fields text, doc, accessed, count of its hash.
-
-    A missing `updated_at` is `persisted_at`, a missing hash is that of the memory as it is.
-    """
-    text, doc_json, accessed, count = row[:4]
-    doc = codec.loads(doc_json)
-    doc["text"] = text.decode("utf-8")
-    doc.setdefault("updated_at", doc.get("persisted_at"))
-    if "memory_hash" not in doc:
-        named = (doc.get(name) for name in ("memory_type", "namespace", "session_id", "text", "user_id"))
-        doc["memory_hash"] = content_hash(*named)
-    return codec.memory_from_json(doc, access_count=int(count), last_accessed=codec.from_seconds(accessed))
+def record_from_row(key: bytes | str, row: Sequence[bytes]) -> Memory:
+    """The memory under a key, from the fields text, doc, accessed, count of its hash (and whatever follows)."""
+    return document.to_memory(key, *row[:4])

@@ -181,7 +181,7 @@ def comparable(state: dict[str, Any]) -> dict[str, Any]:
 def check_fingerprints(state: dict[str, Any], scope: Scope) -> None:
     """Each known fact is stated by the memory that stands for it."""
     for mark, owner in state.get(keys.fingerprints(scope), {}).items():
-        assert state[keys.record(scope, keys.decode(owner.decode()) or "")][b"fp"] == mark
+        assert state[keys.record(scope, keys.decode(owner.decode()) or "")][b"mark"] == mark
 
 
 def test_a_restored_memory_is_the_one_that_it_was_to_the_byte(engine: Container, scope: Scope):

@@ -9,9 +9,9 @@ import pytest
 from app.memory.indexing_text import (
     PREVIOUS_CHARS,
     as_previous,
+    context_text,
     embedded_texts,
     is_turn,
-    keyword_text,
     names_of,
     speaker_of,
 )
@@ -30,7 +30,7 @@ def test_a_turn_is_embedded_with_its_speaker_date_and_what_was_said_before():
         "Nate (8 May 2023): Yes, twice!",
         "Ann: Have you been to Oslo? Nate: Yes, twice!",
     ]
-    assert keyword_text(memory) == "Nate: Yes, twice! 8 May 2023 Have you been to Oslo?"
+    assert context_text(memory) == "8 May 2023 Have you been to Oslo?"
 
 
 def test_the_first_turn_of_a_session_has_one_vector():
@@ -50,7 +50,7 @@ def test_the_first_turn_of_a_session_has_one_vector():
 def test_a_fact_is_indexed_as_it_is(memory):
     assert not is_turn(memory)
     assert embedded_texts(memory) == [memory.text]
-    assert keyword_text(memory) == memory.text
+    assert context_text(memory) == ""
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_fact_is_indexed_as_it_is(memory):
 def test_a_piece_of_a_transcript_is_nobodys_turn_and_stands_on_its_own(text):
     memory = turn(text, previous="Ann: Back again?")
     assert embedded_texts(memory) == [text]
-    assert keyword_text(memory) == text
+    assert context_text(memory) == ""
     assert names_of(memory) == ()
 
 
@@ -72,7 +72,7 @@ def test_a_colon_alone_makes_no_second_speaker(text):
 def test_a_long_turn_stands_on_its_own():
     memory = turn("Nate: " + "a long story " * 50, previous="Ann: Tell me!")
     assert embedded_texts(memory) == [memory.text]
-    assert keyword_text(memory) == memory.text
+    assert context_text(memory) == ""
     assert names_of(memory) == ()
     assert names_of(turn()) == ("Nate",)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
 from app.memory.models import Memory, MemoryType, memory_hash
-from app.store import codec
+from app.store import codec, keys
 from app.store.records import record_from_row, record_to_hash
 from app.store.vectors import VectorSpace
 
@@ -25,27 +25,83 @@ RICH = Memory(
 )  # fmt: skip
 
 
-def row(memory: Memory, doc: bytes | None = None) -> list[bytes]:
-    fields = record_to_hash(memory, valid_from=NOW)
+ENRICHED = replace(
+    HASHED, namespace="a b", user_id="u:1", topics=("boats", "sea"), entities=("Anna", "Oslo"), metadata={
+        "entity_types": {"Anna": "PERSON", "Oslo": "GPE"},
+        "topic_assignment": {"source": "keywords", "topics": ["boats", "sea"]},
+        "trip": 3,
+    },
+)  # fmt: skip
+EDITED = replace(
+    ENRICHED, memory_hash=memory_hash(ENRICHED), topics=("boats",), entities=("Oslo", "Anna"),
+    updated_at=NOW - timedelta(days=9), event_date=datetime(1, 1, 1, tzinfo=UTC), valid_from=NOW,
+)  # fmt: skip
+CLIENTS = replace(PLAIN, metadata={"entity_types": ["Anna"], "topic_assignment": {"source": 1, "topics": []}})
+ANONYMOUS = replace(PLAIN, id="-", persisted_at=None, entities=("Anna",), metadata={"entity_types": {}})
+MEMORIES = [PLAIN, HASHED, RICH, ENRICHED, EDITED, CLIENTS, ANONYMOUS]
+
+
+def back(memory: Memory, doc: bytes | None = None) -> Memory:
+    fields = {"count": 0, **record_to_hash(memory, valid_from=NOW)}
     fields["doc"] = doc or fields["doc"]
-    return [
+    row = [
         v if isinstance(v, bytes) else str(v).encode() for v in map(fields.get, ("text", "doc", "accessed", "count"))
     ]
+    return record_from_row(keys.record(memory.scope, memory.id), row)
 
 
-@pytest.mark.parametrize("memory", [PLAIN, HASHED, RICH])
+@pytest.mark.parametrize("memory", MEMORIES)
 def test_a_memory_comes_back_as_it_was(memory):
-    assert record_from_row(row(memory)) == memory
+    assert back(memory) == memory
 
 
-@pytest.mark.parametrize("memory", [PLAIN, HASHED, RICH])
+@pytest.mark.parametrize("memory", MEMORIES)
 def test_a_document_that_says_everything_as_earlier_ones_did_is_read(memory):
-    assert record_from_row(row(memory, codec.dumps(codec.memory_to_json(memory)))) == memory
+    assert back(memory, codec.dumps(codec.memory_to_json(memory))) == memory
 
 
 def test_a_document_says_only_what_is_not_taken_for_granted():
     said = codec.loads(record_to_hash(HASHED, valid_from=NOW)["doc"])
-    assert set(said) == {"id", "memory_type", "created_at", "persisted_at"}
+    assert said == {"c": round(NOW.timestamp() * 1e6), "p": 0}
+
+
+def test_a_document_says_once_what_metadata_repeats():
+    said = codec.loads(record_to_hash(ENRICHED, valid_from=NOW)["doc"])
+    assert said["n"] == {"Anna": "PERSON", "Oslo": "GPE"}
+    assert (said["t"], said["a"], said["m"]) == (["boats", "sea"], "keywords", {"trip": 3})
+    assert "m" in codec.loads(record_to_hash(CLIENTS, valid_from=NOW)["doc"])
+
+
+def test_a_record_leaves_out_what_goes_without_saying():
+    fields = record_to_hash(HASHED, valid_from=NOW)
+    assert not {"count", "all", "from", "id"} & fields.keys()
+    later = record_to_hash(replace(HASHED, access_count=2), valid_from=NOW - timedelta(days=1))
+    assert {"count", "from"} <= later.keys()
+
+
+def test_a_turn_is_stored_with_its_own_words_and_those_of_its_context_apart():
+    turn = replace(PLAIN, text="Nate: Yes, twice!", memory_type=MemoryType.MESSAGE, previous="Ann: Been to Oslo?")
+    fields = record_to_hash(turn, valid_from=NOW)
+    assert (fields["own"], fields["all"]) == ("nate yes twice", "4 may 2026 been oslo")
+
+
+EVENT = {"kind": "created", "reason": "nothing like it was known", "actor": "client", "at": NOW, "ids": ["m"]}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [EVENT, EVENT | {"reason": "new", "by": "n"}, EVENT | {"by": "n"}, EVENT | {"quiet": True}, {"kind": "x"}],
+    ids=["created", "by", "created by", "more", "less"],
+)
+def test_an_event_comes_back_as_it_was(event):
+    stored = codec.event_to_json(event)
+    assert codec.event_from_json(stored) == codec.loads(codec.dumps(event))
+    assert codec.event_from_json(codec.dumps(event)) == codec.loads(codec.dumps(event))
+    assert len(stored) <= len(codec.dumps(event))
+
+
+def test_the_most_frequent_event_is_a_third_as_long_as_its_names_and_values():
+    assert len(codec.event_to_json(EVENT)) < len(codec.dumps(EVENT)) * 0.4
 
 
 @pytest.mark.parametrize(("precision", "size"), [("float32", 4), ("float16", 2)])

@@ -43,8 +43,9 @@ for i = 1, tonumber(ARGV[8]) do
   end
   changes[i] = change
   at = change.to + 1
-  local old = redis.call('HMGET', change.record, 'rev', 'fp')
-  change.revision, change.old_fingerprint = old[1], old[2]
+  -- Records of 0.1 have their fingerprint as a tag, `fp`.
+  local old = redis.call('HMGET', change.record, 'rev', 'mark', 'fp')
+  change.revision, change.old_fingerprint = old[1], old[2] or old[3]
   if change.expected ~= '' and (old[1] or '0') ~= change.expected then
     return { 'conflict', change.id }
   end
@@ -118,7 +119,7 @@ for i = 1, #changes do
       end
       statuses[#statuses + 1] = known and 'dropped' or 'absent'
     else
-      local fields = { 'fp', change.fingerprint, 'rev', tostring(sequence), 'put', ARGV[2] }
+      local fields = { 'mark', change.fingerprint, 'rev', tostring(sequence), 'put', ARGV[2] }
       local given = {}
       for j = change.from, change.to, 2 do
         fields[#fields + 1] = ARGV[j]

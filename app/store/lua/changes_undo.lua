@@ -17,6 +17,12 @@ local function is_vector(name)
   return string.match(name, '^vec%d*$') ~= nil
 end
 
+-- Records of 0.1 have their fingerprint as a tag, `fp`.
+local function fingerprint_of(record)
+  local found = redis.call('HMGET', record, 'mark', 'fp')
+  return found[1] or found[2]
+end
+
 local entries = {}
 for i = 6, #ARGV do
   local blob = redis.call('LINDEX', KEYS[4 + 2 * (i - 5)], -1)
@@ -30,7 +36,7 @@ for i = 6, #ARGV do
 end
 for i = 6, #ARGV do
   local record, versions, id, entry = KEYS[3 + 2 * (i - 5)], KEYS[4 + 2 * (i - 5)], ARGV[i], entries[i]
-  local present = redis.call('HGET', record, 'fp')
+  local present = fingerprint_of(record)
   if present and redis.call('HGET', KEYS[1], present) == id then
     redis.call('HDEL', KEYS[1], present)
   end
@@ -53,7 +59,7 @@ for i = 6, #ARGV do
       end
     end
     redis.call('HSET', record, unpack(fields))
-    local fingerprint = redis.call('HGET', record, 'fp')
+    local fingerprint = fingerprint_of(record)
     if fingerprint and fingerprint ~= '' then
       redis.call('HDEL', KEYS[4], fingerprint)
       local owner = redis.call('HGET', KEYS[1], fingerprint)

@@ -1,0 +1,132 @@
+"""The `doc` of a memory's record: what of it neither the key nor another field of the record says.
+
+Read with every memory that is shown and there are millions of them, so it is short: what can be derived is left out,
+so are defaults, and what nearly every memory has goes under one letter.
+
+| name | holds |
+|---|---|
+| `c` | `created_at`, microseconds since 1970; the other times are microseconds since then |
+| `p` `u` | `persisted_at`; `updated_at` where it differs from that |
+| `e` `f` `v` | `event_date`, `valid_from`, `valid_to` |
+| `k` `s` `x` | `memory_type` unless semantic, `session_id`, `extracted_from` |
+| `t` `o` | `topics`, `map_position` |
+| `n` | `entities`: a list, or, where `metadata.entity_types` names just those, that |
+| `a` | the source in `metadata.topic_assignment`, where its topics are those of the memory |
+| `m` | the rest of `metadata` |
+
+All else has its own name. A missing `memory_hash` is that of the memory as it is. Documents of 0.1 name everything
+in full, also what the key says; they are read as well.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import MISSING
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+from app.memory.models import Memory, MemoryType, Scope, content_hash, memory_hash
+from app.store import codec, keys
+
+_TIMES = {"p": "persisted_at", "u": "updated_at", "e": "event_date", "f": "valid_from", "v": "valid_to"}
+_SHORT = {"session_id": "s", "extracted_from": "x", "topics": "t", "map_position": "o", "entities": "n"}
+_LONG = {short: name for name, short in _SHORT.items()}
+# In the record's key, in fields of its own, or treated by itself below.
+_ELSEWHERE = {"id", "namespace", "user_id", "text", "last_accessed", "access_count", "created_at", "memory_type",
+              "memory_hash", "metadata", *_TIMES.values()}  # fmt: skip
+_DEFAULTS: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(Memory) if f.default is not MISSING}
+_DEFAULTS["extraction_strategy_config"] = {}
+_LISTED = [name for name in Memory.__slots__ if name not in _ELSEWHERE]
+_TYPES, _ASSIGNMENT = "entity_types", "topic_assignment"
+
+
+def dumps(memory: Memory) -> bytes:
+    """The document of a memory."""
+    created = memory.created_at
+    doc: dict[str, Any] = {"c": codec.microseconds(created - codec.EPOCH)}
+    for short, name in _TIMES.items():
+        moment = getattr(memory, name)
+        if moment is not None and not (short == "u" and moment == memory.persisted_at):
+            doc[short] = codec.microseconds(moment - created)
+    if memory.memory_type is not MemoryType.SEMANTIC:
+        doc["k"] = memory.memory_type
+    for name in _LISTED:
+        value = getattr(memory, name)
+        if value != _DEFAULTS[name]:
+            doc[_SHORT.get(name, name)] = value
+    metadata = dict(memory.metadata)
+    if _names(metadata.get(_TYPES), memory.entities):
+        doc["n"] = metadata.pop(_TYPES)
+    if (source := _source(metadata.get(_ASSIGNMENT), memory.topics)) is not None:
+        doc["a"] = source
+        del metadata[_ASSIGNMENT]
+    if metadata:
+        doc["m"] = metadata
+    if memory.memory_hash != memory_hash(memory):
+        doc["memory_hash"] = memory.memory_hash
+    return codec.dumps(doc)
+
+
+def _names(types: Any, entities: tuple[str, ...]) -> bool:
+    """Whether an object has just these names, in this order; metadata may be a client's, so it may be anything."""
+    return isinstance(types, dict) and bool(entities) and tuple(types) == entities
+
+
+def _source(assignment: Any, topics: tuple[str, ...]) -> str | None:
+    """The source of an assignment of just these topics."""
+    if isinstance(assignment, dict) and assignment.keys() == {"source", "topics"}:
+        source = assignment["source"]
+        if isinstance(source, str) and assignment["topics"] == list(topics):
+            return source
+    return None
+
+
+def loads(key: bytes | str, raw: bytes) -> dict[str, Any]:
+    """Values of the memory under a key by their full names, as far as its document (and its key) says them."""
+    doc: dict[str, Any] = codec.loads(raw)
+    if "c" not in doc:
+        doc.setdefault("updated_at", doc.get("persisted_at"))
+        return doc
+    prefix, _, memory_id = (key.decode() if isinstance(key, bytes) else key).rpartition(":")
+    scope = _scope(prefix)
+    created = codec.EPOCH + timedelta(microseconds=doc.pop("c"))
+    values: dict[str, Any] = {
+        "id": keys.decode(memory_id) if "_" in memory_id else memory_id,
+        "namespace": scope.namespace,
+        "user_id": scope.user_id,
+        "created_at": created,
+        "memory_type": doc.pop("k", MemoryType.SEMANTIC.value),
+    }
+    metadata = doc.pop("m", {})
+    types, source = doc.get("n"), doc.pop("a", None)
+    if isinstance(types, dict):
+        metadata[_TYPES] = types
+        doc["n"] = list(types)
+    if source is not None:
+        metadata[_ASSIGNMENT] = {"source": source, "topics": doc.get("t", [])}
+    if metadata:
+        values["metadata"] = metadata
+    for name, value in doc.items():
+        if name in _TIMES:
+            values[_TIMES[name]] = created + timedelta(microseconds=value)
+        else:
+            values[_LONG.get(name, name)] = value
+    values.setdefault("updated_at", values.get("persisted_at"))
+    return values
+
+
+@lru_cache(maxsize=8192)
+def _scope(prefix: str) -> Scope:
+    _kind, namespace, user = prefix.split(":")
+    return Scope(keys.decode(namespace[1:-1]), keys.decode(user))
+
+
+def to_memory(key: bytes | str, text: bytes, raw: bytes, accessed: bytes, count: bytes | None) -> Memory:
+    """The memory under a key, from the fields text, doc, accessed, count of its record."""
+    values = loads(key, raw)
+    values["text"] = text.decode("utf-8")
+    if "memory_hash" not in values:
+        named: Any = (values.get(name) for name in ("memory_type", "namespace", "session_id", "text", "user_id"))
+        values["memory_hash"] = content_hash(*named)
+    return codec.memory_from_json(values, access_count=int(count or 0), last_accessed=codec.from_seconds(accessed))
