@@ -31,7 +31,7 @@ from app.store import codec, keys
 
 _TIMES = {"p": "persisted_at", "u": "updated_at", "e": "event_date", "f": "valid_from", "v": "valid_to"}
 _SHORT = {"session_id": "s", "extracted_from": "x", "topics": "t", "map_position": "o", "entities": "n"}
-_LONG = {short: name for name, short in _SHORT.items()}
+_TUPLES = ("aliases", "topic_aliases")
 # In the record's key, in fields of its own, or treated by itself below.
 _ELSEWHERE = {"id", "namespace", "user_id", "text", "last_accessed", "access_count", "created_at", "memory_type",
               "memory_hash", "metadata", *_TIMES.values()}  # fmt: skip
@@ -82,38 +82,47 @@ def _source(assignment: Any, topics: tuple[str, ...]) -> str | None:
     return None
 
 
-def loads(key: bytes | str, raw: bytes) -> dict[str, Any]:
-    """Values of the memory under a key by their full names, as far as its document (and its key) says them."""
+def to_memory(key: bytes | str, text: bytes, raw: bytes, accessed: bytes, count: bytes | None) -> Memory:
+    """The memory under a key, from the fields text, doc, accessed, count of its record."""
     doc: dict[str, Any] = codec.loads(raw)
     if "c" not in doc:
-        doc.setdefault("updated_at", doc.get("persisted_at"))
-        return doc
+        return _of_full_names(doc, text, accessed, count)
     prefix, _, memory_id = (key.decode() if isinstance(key, bytes) else key).rpartition(":")
-    scope = _scope(prefix)
-    created = codec.EPOCH + timedelta(microseconds=doc.pop("c"))
-    values: dict[str, Any] = {
-        "id": keys.decode(memory_id) if "_" in memory_id else memory_id,
-        "namespace": scope.namespace,
-        "user_id": scope.user_id,
-        "created_at": created,
-        "memory_type": doc.pop("k", MemoryType.SEMANTIC.value),
+    scope, take = _scope(prefix), doc.pop
+    created = codec.EPOCH + timedelta(microseconds=take("c"))
+    times: Any = {
+        name: created + timedelta(microseconds=take(short)) if short in doc else None for short, name in _TIMES.items()
     }
-    metadata = doc.pop("m", {})
-    types, source = doc.get("n"), doc.pop("a", None)
-    if isinstance(types, dict):
-        metadata[_TYPES] = types
-        doc["n"] = list(types)
-    if source is not None:
-        metadata[_ASSIGNMENT] = {"source": source, "topics": doc.get("t", [])}
-    if metadata:
-        values["metadata"] = metadata
-    for name, value in doc.items():
-        if name in _TIMES:
-            values[_TIMES[name]] = created + timedelta(microseconds=value)
-        else:
-            values[_LONG.get(name, name)] = value
-    values.setdefault("updated_at", values.get("persisted_at"))
-    return values
+    if times["updated_at"] is None:
+        times["updated_at"] = times["persisted_at"]
+    memory_type, session_id = take("k", MemoryType.SEMANTIC.value), take("s", None)
+    topics, entities, metadata = take("t", ()), take("n", ()), take("m", {})
+    if isinstance(entities, dict):
+        metadata[_TYPES] = entities
+    if "a" in doc:
+        metadata[_ASSIGNMENT] = {"source": take("a"), "topics": list(topics)}
+    place, words = take("o", None), text.decode()
+    if "memory_hash" not in doc:
+        doc["memory_hash"] = content_hash(memory_type, scope.namespace, session_id, words, scope.user_id)
+    rest: Any = {name: tuple(value) if name in _TUPLES else value for name, value in doc.items()}
+    return Memory(
+        id=keys.decode(memory_id) or "",
+        text=words,
+        memory_type=MemoryType(memory_type),
+        namespace=scope.namespace,
+        user_id=scope.user_id,
+        session_id=session_id,
+        created_at=created,
+        last_accessed=codec.from_seconds(accessed),
+        access_count=int(count or 0),
+        topics=tuple(topics),
+        entities=tuple(entities),
+        extracted_from=tuple(take("x", ())),
+        metadata=metadata,
+        map_position=tuple(place) if place else None,
+        **times,
+        **rest,
+    )
 
 
 @lru_cache(maxsize=8192)
@@ -122,11 +131,10 @@ def _scope(prefix: str) -> Scope:
     return Scope(keys.decode(namespace[1:-1]), keys.decode(user))
 
 
-def to_memory(key: bytes | str, text: bytes, raw: bytes, accessed: bytes, count: bytes | None) -> Memory:
-    """The memory under a key, from the fields text, doc, accessed, count of its record."""
-    values = loads(key, raw)
-    values["text"] = text.decode("utf-8")
-    if "memory_hash" not in values:
-        named: Any = (values.get(name) for name in ("memory_type", "namespace", "session_id", "text", "user_id"))
-        values["memory_hash"] = content_hash(*named)
-    return codec.memory_from_json(values, access_count=int(count or 0), last_accessed=codec.from_seconds(accessed))
+def _of_full_names(doc: dict[str, Any], text: bytes, accessed: bytes, count: bytes | None) -> Memory:
+    doc["text"] = text.decode()
+    doc.setdefault("updated_at", doc.get("persisted_at"))
+    if "memory_hash" not in doc:
+        named: Any = (doc.get(name) for name in ("memory_type", "namespace", "session_id", "text", "user_id"))
+        doc["memory_hash"] = content_hash(*named)
+    return codec.memory_from_json(doc, access_count=int(count or 0), last_accessed=codec.from_seconds(accessed))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.memory.filters import MemoryFilter, TagFilter
 from app.memory.models import Entity, SessionRef
-from app.store import document, index, keys
+from app.store import index, keys
 from app.store.client import RedisClient, store_errors
 from app.store.query import compile_filter
+from app.store.records import PAGE_FIELDS, record_from_row
 
 Facet = Literal["topics", "entities"]
 _FIELDS: dict[Facet, str] = {"topics": "topics", "entities": "ents"}
@@ -59,9 +60,9 @@ class FacetRepository:
         page = groups[offset : offset + limit]
         with self._client.pipeline(transaction=False) as pipeline:
             for group in page:
-                pipeline.hget(group[b"example"], "doc")
-            docs = pipeline.execute() if page else []
-        return [_written(facet, group, doc) for group, doc in zip(page, docs, strict=True)], len(groups)
+                pipeline.hmget(group[b"example"], *PAGE_FIELDS)
+            rows = pipeline.execute() if page else []
+        return [_written(facet, group, row) for group, row in zip(page, rows, strict=True)], len(groups)
 
     def names_in(self, session: SessionRef) -> list[Entity]:
         """The named things in the memories of a session, of known kind; the most frequent ones."""
@@ -76,17 +77,18 @@ class FacetRepository:
         return [Entity(count.value, count.kind) for count in counts if count.kind is not None]
 
 
-def _written(facet: Facet, group: dict[bytes, bytes], doc: bytes | None) -> FacetCount:
+def _written(facet: Facet, group: dict[bytes, bytes], row: Sequence[bytes]) -> FacetCount:
     folded = group[b"value"].decode()
-    memory = document.loads(group[b"example"], doc) if doc else {}
-    value = next((v for v in memory.get(facet) or () if keys.fold(v) == folded), None)
-    kind = _kinds(memory).get(folded) if facet == "entities" else None
+    memory = record_from_row(group[b"example"], row) if row[1] is not None else None
+    values = getattr(memory, facet) if memory is not None else ()
+    value = next((v for v in values if keys.fold(v) == folded), None)
+    kind = _kinds(memory.metadata).get(folded) if memory is not None and facet == "entities" else None
     return FacetCount(value if value is not None else keys.decode(folded) or "", int(group[b"count"]), kind)
 
 
-def _kinds(memory: Mapping[str, Any]) -> dict[str, str]:
+def _kinds(metadata: Mapping[str, Any]) -> dict[str, str]:
     """The kinds of a memory's entities by folded name; metadata may be a client's, so nothing is taken for granted."""
-    kinds = (memory.get("metadata") or {}).get("entity_types")
+    kinds = metadata.get("entity_types")
     if not isinstance(kinds, dict):
         return {}
     return {keys.fold(name): kind for name, kind in kinds.items() if isinstance(kind, str)}

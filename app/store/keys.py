@@ -41,6 +41,9 @@ def decode(encoded: str) -> str | None:
     """The inverse of `encode`."""
     if encoded == NONE:
         return None
+    plain = encoded.replace("_2D", "-")
+    if "_" not in plain:
+        return plain
     raw = _ESCAPED.sub(lambda m: chr(int(m.group(1), 16)), encoded)
     return raw.encode("latin-1").decode("utf-8", "surrogatepass")
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from app.memory.models import Memory, Scope
 from app.store import index, keys
 from app.store.client import RedisClient, store_errors
-from app.store.query import states, with_id
-from app.store.records import record_from_row
+from app.store.query import folded_from, states
+from app.store.records import PAGE_FIELDS, record_from_row
 from app.store.vectors import DEFAULT, VectorSpace
 
 CHUNK = 100
@@ -72,7 +72,7 @@ class NeighbourRepository:
             if start == 0:
                 version = int(counter or 0)
             rest = iter(replies)
-            found += [_merged([next(rest) for _command in own]) for own in commands]
+            found += [_merged([next(rest) for _command in own], own[0][1].encode()) for own in commands]
         return Surroundings(version, tuple(found))
 
 
@@ -81,14 +81,20 @@ def _tag(encoded: str) -> str:
 
 
 def _commands(where: str, probe: Probe, k: int, space: VectorSpace) -> list[list[Any]]:
-    """The searches for one probe: by vector, id, fact and attribute, as far as it has them."""
-    commands = [_nearest(where, probe, k, space)] if k else []
-    commands.append(_listing(f"{where} {with_id(probe.memory.id)}", MOST_IDS))
+    """What finds the neighbours of one probe: its own record, then searches by vector, folded id, fact, attribute."""
+    commands = [_own(probe)]
+    if k:
+        commands.append(_nearest(where, probe, k, space))
+    commands.append(_listing(f"{where} {folded_from(probe.memory.id)}", MOST_IDS))
     if probe.fingerprint:
         commands.append(_listing(f"{where} {states(probe.fingerprint)}", MOST_COPIES))
     if probe.slots:
         commands.append(_listing(f"{where} @slot:{{{'|'.join(probe.slots)}}}", MOST_VALUES))
     return commands
+
+
+def _own(probe: Probe) -> list[Any]:
+    return ["HMGET", keys.record(probe.memory.scope, probe.memory.id), *PAGE_FIELDS]
 
 
 def _listing(query: str, limit: int) -> list[Any]:
@@ -104,13 +110,16 @@ def _nearest(where: str, probe: Probe, k: int, space: VectorSpace) -> list[Any]:
             "DIALECT", "2"]  # fmt: skip
 
 
-def _merged(replies: list[Any]) -> tuple[Neighbour, ...]:
+def _merged(replies: list[Any], own_key: bytes) -> tuple[Neighbour, ...]:
+    own, *searches = replies
     found: dict[bytes, Neighbour] = {}
-    for reply in replies:
+    for reply in searches:
         for key, fields in index.parse_search(reply)[1]:
             if key in found or b"doc" not in fields:
                 continue
             row = [fields[b"text"], fields[b"doc"], fields[b"accessed"], fields.get(b"count", b"0")]
             distance = float(fields[b"dist"]) if b"dist" in fields else None
             found[key] = Neighbour(record_from_row(key, row), int(fields[b"rev"]), distance)
+    if own_key not in found and own[-1] is not None:
+        found[own_key] = Neighbour(record_from_row(own_key, own), int(own[-1]), None)
     return tuple(found.values())

@@ -58,9 +58,9 @@ def has_id(memory_id: str) -> str:
     return f"(@idn:[{number} {number}] | @id:{{{keys.encode(memory_id) or '__none__'}}})"
 
 
-def with_id(memory_id: str) -> str:
-    """The same, and a query for those into which a memory with that id was folded."""
-    return f"({has_id(memory_id)} | @aka:{{{keys.encode(memory_id) or '__none__'}}})"
+def folded_from(memory_id: str) -> str:
+    """A query for the memories into which one with that id was folded."""
+    return f"@aka:{{{keys.encode(memory_id) or '__none__'}}}"
 
 
 def states(fingerprint: str) -> str:

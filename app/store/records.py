@@ -18,7 +18,7 @@ from app.store.analysis import digest, stems, words
 from app.store.candidates import CUE_SEPARATOR, Candidates, Hit, count_command, from_replies, search_commands
 from app.store.client import RedisClient, store_errors
 from app.store.large_filters import LargeFilters
-from app.store.query import CURRENT, compile_filter, with_id
+from app.store.query import CURRENT, compile_filter, folded_from, has_id
 from app.store.scripts import script
 from app.store.turns import place_of
 from app.store.vectors import DEFAULT, VectorSpace
@@ -91,7 +91,7 @@ class RecordRepository:
         """
         with self._client.pipeline(transaction=False) as pipeline:
             for memory_id in memory_ids:
-                query = with_id(memory_id)
+                query = f"({has_id(memory_id)} | {folded_from(memory_id)})"
                 for name, value in (("ns", namespace), ("user", user_id)):
                     if value is not None:
                         query += f" @{name}:{{{keys.encode(value)}}}"
@@ -368,5 +368,5 @@ def _cues(memory: Memory) -> str:
 
 
 def record_from_row(key: bytes | str, row: Sequence[bytes]) -> Memory:
-    """The memory under a key, from the fields text, doc, accessed, count of its hash (and whatever follows)."""
+    """The memory under a key, from the PAGE_FIELDS of its record."""
     return document.to_memory(key, *row[:4])

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from app.memory.indexing_text import said_at
 from app.memory.models import Memory
-from app.store import codec, document, index, keys
+from app.store import document, index, keys
 from app.store.client import RedisClient, store_errors
 from app.store.query import has_id
 
@@ -82,17 +82,16 @@ def _command(memory: Memory, direction: Direction) -> list[Any]:
     # Only turns have `arrived`. The memory itself may be stored already, at another place.
     query = f"{scope} @arrived:[-inf +inf] -{has_id(memory.id)} ({there})"
     return ["FT.AGGREGATE", index.MEMORIES, query, "SORTBY", "4", "@said", order, "@arrived", order, "MAX", "1",
-            "LIMIT", "0", "1", "LOAD", "3", "@__key", "@text", "@doc", "DIALECT", "2"]  # fmt: skip
+            "LIMIT", "0", "1", "LOAD", "5", "@__key", "@text", "@doc", "@accessed", "@count",
+            "DIALECT", "2"]  # fmt: skip
 
 
 def _neighbour(reply: list[Any]) -> Neighbour | None:
     if len(reply) < 2:
         return None
     fields = dict(zip(reply[1][::2], reply[1][1::2], strict=True))
-    doc = document.loads(fields[b"__key"], fields[b"doc"])
+    memory = document.to_memory(
+        fields[b"__key"], fields[b"text"], fields[b"doc"], fields[b"accessed"], fields.get(b"count")
+    )
     # From the document: of sortable numbers the index returns twelve digits.
-    said = codec.to_time(doc.get("event_date") or doc["created_at"])
-    arrived = codec.to_time(doc.get("persisted_at") or doc["updated_at"])
-    assert said is not None
-    assert arrived is not None
-    return Neighbour(doc["id"], fields[b"text"].decode(), doc.get("previous"), (said.timestamp(), arrival(arrived)))
+    return Neighbour(memory.id, memory.text, memory.previous, place_of(memory))
