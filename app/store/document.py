@@ -95,7 +95,7 @@ def to_memory(key: bytes | str, text: bytes, raw: bytes, accessed: bytes, count:
     }
     if times["updated_at"] is None:
         times["updated_at"] = times["persisted_at"]
-    memory_type, session_id = take("k", MemoryType.SEMANTIC.value), take("s", None)
+    memory_type, session_id, sources = take("k", MemoryType.SEMANTIC.value), take("s", None), take("x", ())
     topics, entities, metadata = take("t", ()), take("n", ()), take("m", {})
     if isinstance(entities, dict):
         metadata[_TYPES] = entities
@@ -117,7 +117,7 @@ def to_memory(key: bytes | str, text: bytes, raw: bytes, accessed: bytes, count:
         access_count=int(count or 0),
         topics=tuple(topics),
         entities=tuple(entities),
-        extracted_from=tuple(take("x", ())),
+        extracted_from=tuple(sources),
         metadata=metadata,
         map_position=tuple(place) if place else None,
         **times,

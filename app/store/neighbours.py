@@ -14,6 +14,7 @@ from app.store import index, keys
 from app.store.client import RedisClient, store_errors
 from app.store.query import folded_from, states
 from app.store.records import PAGE_FIELDS, record_from_row
+from app.store.scripts import script
 from app.store.vectors import DEFAULT, VectorSpace
 
 CHUNK = 100
@@ -56,6 +57,7 @@ class NeighbourRepository:
     def __init__(self, client: RedisClient, space: VectorSpace = DEFAULT) -> None:
         self._client = client
         self._space = space
+        self._fields = script(client, "records_read")
 
     def around(self, scope: Scope, probes: Sequence[Probe], *, k: int) -> Surroundings:
         """Of one user's memories: the nearest `k` of each (0: none), and all with its id, fact or attributes."""
@@ -63,16 +65,22 @@ class NeighbourRepository:
         version = 0
         found: list[tuple[Neighbour, ...]] = []
         for start in range(0, len(probes), CHUNK):
-            commands = [_commands(where, probe, k, self._space) for probe in probes[start : start + CHUNK]]
+            chunk = probes[start : start + CHUNK]
+            own_keys = [keys.record(scope, probe.memory.id) for probe in chunk]
+            commands = [_commands(where, probe, k, self._space) for probe in chunk]
             with self._client.pipeline(transaction=False) as pipeline:
                 pipeline.get(keys.scope_version(scope))
+                self._fields(own_keys, PAGE_FIELDS, client=pipeline)
                 for command in (command for own in commands for command in own):
                     pipeline.execute_command(*command)
-                counter, *replies = pipeline.execute()
+                counter, own_rows, *replies = pipeline.execute()
             if start == 0:
                 version = int(counter or 0)
             rest = iter(replies)
-            found += [_merged([next(rest) for _command in own], own[0][1].encode()) for own in commands]
+            found += [
+                _merged([next(rest) for _command in own], key.encode(), row)
+                for own, key, row in zip(commands, own_keys, own_rows, strict=True)
+            ]
         return Surroundings(version, tuple(found))
 
 
@@ -81,20 +89,14 @@ def _tag(encoded: str) -> str:
 
 
 def _commands(where: str, probe: Probe, k: int, space: VectorSpace) -> list[list[Any]]:
-    """What finds the neighbours of one probe: its own record, then searches by vector, folded id, fact, attribute."""
-    commands = [_own(probe)]
-    if k:
-        commands.append(_nearest(where, probe, k, space))
+    """The searches for one probe: by vector, folded id, fact and attribute, as far as it has them."""
+    commands = [_nearest(where, probe, k, space)] if k else []
     commands.append(_listing(f"{where} {folded_from(probe.memory.id)}", MOST_IDS))
     if probe.fingerprint:
         commands.append(_listing(f"{where} {states(probe.fingerprint)}", MOST_COPIES))
     if probe.slots:
         commands.append(_listing(f"{where} @slot:{{{'|'.join(probe.slots)}}}", MOST_VALUES))
     return commands
-
-
-def _own(probe: Probe) -> list[Any]:
-    return ["HMGET", keys.record(probe.memory.scope, probe.memory.id), *PAGE_FIELDS]
 
 
 def _listing(query: str, limit: int) -> list[Any]:
@@ -110,10 +112,10 @@ def _nearest(where: str, probe: Probe, k: int, space: VectorSpace) -> list[Any]:
             "DIALECT", "2"]  # fmt: skip
 
 
-def _merged(replies: list[Any], own_key: bytes) -> tuple[Neighbour, ...]:
-    own, *searches = replies
+def _merged(replies: list[Any], own_key: bytes, own: list[Any]) -> tuple[Neighbour, ...]:
+    """What the searches found, each memory once, and the record under the probe's own key, if there is one."""
     found: dict[bytes, Neighbour] = {}
-    for reply in searches:
+    for reply in replies:
         for key, fields in index.parse_search(reply)[1]:
             if key in found or b"doc" not in fields:
                 continue
