@@ -152,6 +152,11 @@ def describe(client: RedisClient, alias: str) -> IndexInfo | None:
     )
 
 
+def missing_fields(memories: IndexInfo, spaces: Sequence[VectorSpace] = ()) -> list[str]:
+    """What an index of memories lacks that this version asks for."""
+    return sorted({*memories_schema(1, spaces).field_names} - {*memories.fields})
+
+
 def _pairs(reply: list[Any]) -> dict[str, Any]:
     """Names and values of a flat reply; flags without a value, which come last, are left out."""
     return {

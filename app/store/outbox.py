@@ -52,10 +52,16 @@ class Outbox:
         self._begin = script(client, "outbox_begin")
 
     def ping(self) -> None:
-        """Raise BackendUnavailable unless Redis answers and both indexes are there."""
-        for alias in (index.MEMORIES, index.SESSIONS):
-            if not index.exists(self._client, alias):
+        """Raise BackendUnavailable unless Redis answers and both indexes are there, with this version's fields."""
+        memories = index.describe(self._client, index.MEMORIES)
+        for alias, there in ((index.MEMORIES, memories), (index.SESSIONS, index.exists(self._client, index.SESSIONS))):
+            if not there:
                 raise BackendUnavailable(f"search index {alias!r} is missing; run `agent-memory migrate`")
+        if memories is not None and (missing := index.missing_fields(memories)):
+            raise BackendUnavailable(
+                f"search index {index.MEMORIES!r} is of an earlier version (without {', '.join(missing)}); "
+                "run `agent-memory migrate`"
+            )
 
     def namespaces(self) -> list[str | None]:
         """Every tenant that ever stored anything, in a stable order."""
