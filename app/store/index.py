@@ -36,8 +36,9 @@ def memories_schema(version: int, spaces: Sequence[VectorSpace]) -> IndexSchema:
     """Schema of the long-term memory index; vectors are cosine, HNSW, one field per space.
 
     `own` holds the stems of a memory's words (phrases are looked up there), which weigh double, `all` those of its
-    context. `said` and `arrived` order the turns of a session. `idn` and `markn` are numbers for id and fingerprint,
-    which records of 0.1 have as tags (`id`, `fp`): a tag that only one memory has costs 180 bytes.
+    context. `said` and `arrived` order the turns of a session. `idn`, `markn`, `slotn` are numbers for id,
+    fingerprint and the only attribute, which records of 0.1 have as tags (`id`, `fp`, `slot`): a tag that one memory
+    alone has costs 180 bytes.
     M and EF_CONSTRUCTION are RediSearch's own defaults; EF_RUNTIME is raised from 10, at which the graph alone
     finds 0.90 of the exact top ten over 54,000 records (measured on the peer).
     """
@@ -66,6 +67,7 @@ def memories_schema(version: int, spaces: Sequence[VectorSpace]) -> IndexSchema:
                 _number("put", sortable=True),
                 _number("idn"),
                 _number("markn"),
+                _number("slotn"),
                 {"name": "own", "type": "text", "attrs": {"no_stem": True, "weight": 2}},
                 {"name": "all", "type": "text", "attrs": {"no_stem": True}},
                 _number("created", sortable=True),

@@ -63,9 +63,9 @@ def id_number(memory_id: str) -> int:
     return int.from_bytes(hashlib.blake2b(encode(memory_id).encode(), digest_size=6).digest())
 
 
-def mark_number(fingerprint: str) -> int:
-    """48 bits of a fingerprint (hex), for the same reason."""
-    return int(fingerprint[:12], 16)
+def mark_number(mark: str) -> int:
+    """48 bits of a fingerprint or of an attribute's mark (both hex), for the same reason."""
+    return int(mark[:12], 16)
 
 
 def conversation(memory_scope: Scope, session_id: str | None) -> str:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from app.memory.models import Memory, Scope
 from app.store import index, keys
 from app.store.client import RedisClient, store_errors
-from app.store.query import folded_from, states
+from app.store.query import folded_from, has_slot, states
 from app.store.records import PAGE_FIELDS, record_from_row
 from app.store.scripts import script
 from app.store.vectors import DEFAULT, VectorSpace
@@ -95,7 +95,7 @@ def _commands(where: str, probe: Probe, k: int, space: VectorSpace) -> list[list
     if probe.fingerprint:
         commands.append(_listing(f"{where} {states(probe.fingerprint)}", MOST_COPIES))
     if probe.slots:
-        commands.append(_listing(f"{where} @slot:{{{'|'.join(probe.slots)}}}", MOST_VALUES))
+        commands.append(_listing(f"{where} {has_slot(probe.slots)}", MOST_VALUES))
     return commands
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import datetime
 
 from app.memory.filters import MemoryFilter, TagFilter, TimeFilter
@@ -61,6 +62,12 @@ def has_id(memory_id: str) -> str:
 def folded_from(memory_id: str) -> str:
     """A query for the memories into which one with that id was folded."""
     return f"@aka:{{{keys.encode(memory_id) or '__none__'}}}"
+
+
+def has_slot(slots: Sequence[str]) -> str:
+    """A query for the memories with one of these attributes: one is stored as a number, several are as a tag."""
+    numbers = (f"@slotn:[{number} {number}]" for number in map(keys.mark_number, slots))
+    return f"({' | '.join(numbers)} | @slot:{{{'|'.join(slots)}}})"
 
 
 def states(fingerprint: str) -> str:

@@ -342,7 +342,9 @@ def record_to_hash(memory: Memory, *, slots: Sequence[str] = (), valid_from: dat
         fields.update(to=repr(memory.valid_to.timestamp()), old="1", by=keys.encode(memory.superseded_by))
     if memory.aliases:
         fields["aka"] = ",".join(keys.encode(i) for i in memory.aliases)
-    if slots:
+    if len(slots) == 1:
+        fields["slotn"] = keys.mark_number(slots[0])
+    elif slots:
         fields["slot"] = ",".join(slots)
     if memory.event_date is not None:
         fields["event"] = repr(memory.event_date.timestamp())

@@ -43,7 +43,7 @@ LOG = (
     b'"at":"2026-11-26T02:59:02.200766Z","ids":["m-old"]}'
 )
 # Fields that the index got since.
-SINCE = ("idn", "markn")
+SINCE = ("idn", "markn", "slotn")
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def create(engine: Container, memory: Memory) -> str:
 
 def test_a_store_of_the_version_before_goes_on_after_its_migration(earlier):
     client = earlier.redis
-    with pytest.raises(BackendUnavailable, match=r"without idn, markn.*agent-memory migrate"):
+    with pytest.raises(BackendUnavailable, match=r"without idn, markn, slotn.*agent-memory migrate"):
         earlier.store_ready()
     assert runner.up(client, earlier.settings, lambda _line: None) == 1
     earlier.store_ready()
@@ -101,7 +101,7 @@ def test_a_store_of_the_version_before_goes_on_after_its_migration(earlier):
     assert create(earlier, fact("m-old", TEXT, created_at=later, last_accessed=later)) == "replaced"
     record = client.hgetall(keys.record(SCOPE, "m-old"))
     assert record[b"mark"] == RECORD["fp"].encode()
-    assert not {b"fp", b"id", b"all", b"from"} & record.keys()
+    assert not {b"fp", b"id", b"all", b"from", b"slot"} & record.keys()
     assert client.hgetall(keys.fingerprints(SCOPE)) == {RECORD["fp"].encode(): b"m_2Dold"}
     earlier.history.restore("m-old", namespace="ns", user_id="u")
     assert client.hget(keys.record(SCOPE, "m-old"), "fp") == RECORD["fp"].encode()
