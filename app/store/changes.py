@@ -230,7 +230,7 @@ def _change_args(change: Change, vectors: Mapping[str, bytes]) -> list[Any]:
         assert change.valid_from is not None
         fields = record_to_hash(memory, slots=change.slots, valid_from=change.valid_from)
         if change.fingerprint:
-            fields["markn"] = keys.mark_number(change.fingerprint)
+            fields["markn"] = keys.number(change.fingerprint)
         fields = {name: value for name, value in fields.items() if name not in change.keeps} | dict(vectors)
     return [*args, 2 * len(fields), *(part for pair in fields.items() for part in pair)]
 

@@ -58,14 +58,9 @@ def record(scope: Scope, memory_id: str) -> str:
     return f"{RECORD_PREFIX}{{{encode(scope.namespace)}}}:{encode(scope.user_id)}:{encode(memory_id)}"
 
 
-def id_number(memory_id: str) -> int:
-    """48 bits that stand for an id in the index: a number costs it an eighth of what a tag for each id does."""
-    return int.from_bytes(hashlib.blake2b(encode(memory_id).encode(), digest_size=6).digest())
-
-
-def mark_number(mark: str) -> int:
-    """48 bits of a fingerprint or of an attribute's mark (both hex), for the same reason."""
-    return int(mark[:12], 16)
+def number(value: str) -> int:
+    """48 bits that stand for an id or a mark in the index: a number costs it an eighth of a tag that one memory has."""
+    return int.from_bytes(hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=6).digest())
 
 
 def conversation(memory_scope: Scope, session_id: str | None) -> str:

@@ -55,7 +55,7 @@ def _validity(as_of: datetime | None) -> str:
 
 def has_id(memory_id: str) -> str:
     """A query for the memories with an id; records of 0.1 have it as a tag."""
-    number = keys.id_number(memory_id)
+    number = keys.number(memory_id)
     return f"(@idn:[{number} {number}] | @id:{{{keys.encode(memory_id) or '__none__'}}})"
 
 
@@ -66,13 +66,13 @@ def folded_from(memory_id: str) -> str:
 
 def has_slot(slots: Sequence[str]) -> str:
     """A query for the memories with one of these attributes: one is stored as a number, several are as a tag."""
-    numbers = (f"@slotn:[{number} {number}]" for number in map(keys.mark_number, slots))
+    numbers = (f"@slotn:[{number} {number}]" for number in map(keys.number, slots))
     return f"({' | '.join(numbers)} | @slot:{{{'|'.join(slots)}}})"
 
 
 def states(fingerprint: str) -> str:
     """A query for the memories with a fingerprint; records of 0.1 have it as a tag."""
-    number = keys.mark_number(fingerprint)
+    number = keys.number(fingerprint)
     return f"(@markn:[{number} {number}] | @fp:{{{fingerprint}}})"
 
 

@@ -319,7 +319,7 @@ def record_to_hash(memory: Memory, *, slots: Sequence[str] = (), valid_from: dat
     What few memories have to say is left out where it goes without saying: queries and readers know.
     """
     fields: dict[str, Any] = {
-        "idn": keys.id_number(memory.id),
+        "idn": keys.number(memory.id),
         "ns": keys.encode(memory.namespace),
         "user": keys.encode(memory.user_id),
         "sess": keys.encode(memory.session_id),
@@ -343,7 +343,7 @@ def record_to_hash(memory: Memory, *, slots: Sequence[str] = (), valid_from: dat
     if memory.aliases:
         fields["aka"] = ",".join(keys.encode(i) for i in memory.aliases)
     if len(slots) == 1:
-        fields["slotn"] = keys.mark_number(slots[0])
+        fields["slotn"] = keys.number(slots[0])
     elif slots:
         fields["slot"] = ",".join(slots)
     if memory.event_date is not None:

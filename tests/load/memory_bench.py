@@ -4,7 +4,8 @@
     python -m tests.load.memory_bench --memories 2000 --users 20
 
 Facts of 60 to 100 characters are created through the API, 100 at once, without deduplication (so that all stay), with
-the default settings and models; counted when their enrichment is finished and all queues are empty. The index is
+the default settings and models; counted when their enrichment is finished, all queues are empty, and the search module
+has collected what their first versions left in the index (it does so every 30 s; here it is told to). The index is
 measured by what Redis gives back when it is dropped; its parts are FT.INFO's own sums.
 """
 
@@ -83,6 +84,12 @@ def settled(client: redis.Redis) -> int:
     return last[-1]
 
 
+def indexes(client: redis.Redis) -> list[str]:
+    """The indexes of memories."""
+    names = [name.decode() for name in client.execute_command("FT._LIST")]
+    return [name for name in names if name.startswith(f"{index.MEMORIES}-v")]
+
+
 def by_kind(client: redis.Redis) -> dict[str, tuple[int, int]]:
     """First part of the key → (number of keys, bytes)."""
     found: defaultdict[str, list[int]] = defaultdict(list)
@@ -112,9 +119,8 @@ def report(client: redis.Redis, count: int, before: int) -> Iterator[str]:
     total = used(client) - before
     kinds, fields, parts = by_kind(client), fields_of_records(client), index_parts(client)
     full = used(client)
-    for name in client.execute_command("FT._LIST"):
-        if name.decode().startswith(f"{index.MEMORIES}-v"):
-            client.execute_command("FT.DROPINDEX", name)
+    for name in indexes(client):
+        client.execute_command("FT.DROPINDEX", name)
     dropped = full - settled(client)
     texts = [client.hstrlen(key, "text") for key in client.scan_iter(match=f"{keys.RECORD_PREFIX}*", count=1_000)]
     yield f"{count:,} memories of {sum(texts) / len(texts):.0f} characters"
@@ -149,6 +155,8 @@ def main() -> None:
         client = redis.Redis.from_url(stack.environment["REDIS_URL"], protocol=2)
         before = used(client)
         create(stack, arguments.memories, arguments.users)
+        for name in indexes(client):
+            client.execute_command("FT.DEBUG", "GC_FORCEINVOKE", name)
         for line in report(client, arguments.memories, before):
             print(line, flush=True)
     finally:
