@@ -97,7 +97,7 @@ class History:
         """Undo one change of the log, on all memories that it touched. Raises Conflict when one changed since."""
         ids = [str(i) for i in event["ids"]]
         if event["kind"] == "created":
-            gone = [Change(scope, i, history=False, event={**event, "kind": "undone"}) for i in ids]
+            gone = [Change(scope, i, history=False, event={**event, "kind": "undone", "ids": [i]}) for i in ids]
             self._changes.apply(scope, gone, at=utc_now())
             return
         restored = {"kind": "restored", "reason": f"undid: {event['kind']}", "actor": "client", "at": utc_now(),

@@ -110,34 +110,35 @@ def memory_from_json(stored: dict[str, Any], **known: Any) -> Memory:
     return Memory(**values)
 
 
-_EVENT = ("kind", "actor", "at", "ids", "reason")
-# The reason of most entries: it is left out.
+_EVENT = ("kind", "actor", "at", "reason")
+# The reason of most events: it is left out.
 _NEW = "nothing like it was known"
 
 
 def event_to_json(event: Mapping[str, Any]) -> bytes:
-    """What happened to memories and why, as their history holds it: `[kind, actor, at, ids, reason, by]`.
+    """What happened to memories and why, as their history holds it: `[kind, actor, at, reason, by]`, a line end, ids.
 
-    There is one for nearly every memory: times are microseconds since 1970, and the end is left out where it goes
-    without saying. An event that says less or more than these six is an object, as all those of 0.1 are.
+    There is one for nearly every memory: times are microseconds since 1970, and the end of the list is left out where
+    it goes without saying. The script that applies changes writes one entry for those that differ in their ids only.
+    An event that says less or more is an object, as all those of 0.1 are.
     """
-    if not set(_EVENT) <= event.keys() <= {*_EVENT, "by"} or not isinstance(event["at"], datetime):
+    if not {*_EVENT, "ids"} <= event.keys() <= {*_EVENT, "ids", "by"} or not isinstance(event["at"], datetime):
         return dumps(event)
-    kind, actor, at, ids, reason = (event[name] for name in _EVENT)
-    values = [kind, actor, microseconds(at - EPOCH), ids]
-    if reason != _NEW or "by" in event:
-        values.append(reason)
+    values = [event["kind"], event["actor"], microseconds(event["at"] - EPOCH)]
+    if event["reason"] != _NEW or "by" in event:
+        values.append(event["reason"])
     if "by" in event:
         values.append(event["by"])
-    return dumps(values)
+    return dumps(values) + b"\n" + dumps(event["ids"])
 
 
 def event_from_json(raw: bytes) -> dict[str, Any]:
     """The inverse; times as strings."""
-    stored = loads(raw)
-    if isinstance(stored, dict):
-        return stored
-    event: dict[str, Any] = {"reason": _NEW, **dict(zip((*_EVENT, "by"), stored, strict=False))}
+    head, line_end, ids = raw.partition(b"\n")
+    stored = loads(head)
+    if not line_end:
+        return dict(stored)
+    event: dict[str, Any] = {"reason": _NEW, **dict(zip((*_EVENT, "by"), stored, strict=False)), "ids": loads(ids)}
     event["at"] = loads(dumps(EPOCH + timedelta(microseconds=event["at"])))
     return event
 

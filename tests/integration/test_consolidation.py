@@ -221,6 +221,20 @@ def test_history_and_log_are_bounded(engine: Container, scope: Scope):
     assert len(small.changes.log(scope)) == 5
 
 
+def test_facts_stored_at_once_are_one_entry_of_the_log_and_can_be_undone(engine: Container, scope: Scope):
+    store(engine, scope, fact("first", "User likes tea"))
+    before = dump(engine, scope)
+    sequence = engine.changes.log(scope)[-1][0]
+    ids = ['a"', "b[c]", "d\n[e]", "same"]
+    news = ["User has a dog", "User owns a boat", "User plays chess", "User likes tea"]
+    store(engine, scope, *(fact(i, text, day=1) for i, text in zip(ids, news, strict=True)))
+    ((number, event),) = [entry for entry in engine.changes.log(scope) if entry[1]["kind"] == "created"][1:]
+    assert (event["ids"], event["reason"]) == (ids[:3], "nothing like it was known")
+    assert number > sequence
+    engine.history.rewind(scope, sequence)
+    assert comparable(dump(engine, scope)) == comparable(before)
+
+
 def test_a_deleted_memory_is_not_extracted_again(engine: Container, scope: Scope):
     said = fact("a", "User likes tea", extracted_from=("m1",))
     store(engine, scope, said, actor="pipeline")

@@ -157,14 +157,21 @@ for i = 1, #changes do
     end
     statuses[#statuses + 1] = change.id
     announce(change, known)
-    if change.event ~= '' then
-      events[#events + 1] = pack({ tostring(sequence), change.event })
+    -- Events that differ in their ids only are one entry. See `codec.event_to_json`.
+    local head, ids = string.match(change.event, '^(.*)\n%[(.*)%]$')
+    local last = events[#events]
+    if head and last and last.head == head then
+      last.ids[#last.ids + 1] = ids
+    elseif change.event ~= '' then
+      events[#events + 1] = { head = head, ids = { ids }, whole = change.event }
     end
   end
 end
 if #events > 0 and tonumber(ARGV[4]) > 0 then
   for i = 1, #events do
-    redis.call('RPUSH', KEYS[3], events[i])
+    local event = events[i]
+    local told = event.head and event.head .. '\n[' .. table.concat(event.ids, ',') .. ']' or event.whole
+    redis.call('RPUSH', KEYS[3], pack({ tostring(sequence), told }))
   end
   redis.call('LTRIM', KEYS[3], -tonumber(ARGV[4]), -1)
 end
