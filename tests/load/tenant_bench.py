@@ -92,8 +92,9 @@ class Crowd:
                         f"m{row}", sentence(int(chosen[row]) * 37), namespace=tenant, user_id="u",
                         created_at=at, last_accessed=now, updated_at=at, persisted_at=at,
                     )  # fmt: skip
-                    fields = record_to_hash(memory, vectors[row], valid_from=at)
-                    pipeline.hset(keys.record(memory.scope, memory.id), mapping=fields | {"rev": 1})
+                    fields = record_to_hash(memory, valid_from=at) | {"rev": 1}
+                    fields[DEFAULT.field] = DEFAULT.to_bytes(vectors[row])
+                    pipeline.hset(keys.record(memory.scope, memory.id), mapping=fields)
                 pipeline.execute()
         self.size += count
 
