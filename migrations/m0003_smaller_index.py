@@ -22,4 +22,4 @@ def up(client: RedisClient, settings: Settings) -> None:
 
 
 def down(client: RedisClient, settings: Settings) -> None:
-    """Nothing: the index has all fields that the version before asks for."""
+    """Nothing: the index has all fields that the version before asks for (what was stored since lacks its id there)."""
