@@ -18,7 +18,8 @@ from app.store.scripts import script
 from app.store.vectors import DEFAULT, VectorSpace
 
 CHUNK = 100
-# How many memories with an id, of a fact, of an attribute are looked at; a longer timeline is cut at its far end.
+# How many memories that an id was folded into, of a fact, of an attribute are looked at; a longer timeline is cut at
+# its far end.
 MOST_IDS, MOST_COPIES, MOST_VALUES = 3, 5, 60
 _RETURNED = ("dist", "text", "doc", "rev", "accessed", "count")
 

@@ -101,10 +101,13 @@ class RecordRepository:
             found = [reply[1:] for reply in pipeline.execute()]
         wanted = [key for record_keys in found for key in record_keys]
         rows = iter(zip(wanted, self._read_rows(wanted), strict=True))
-        per_id = [[next(rows) for _key in record_keys] for record_keys in found]
-        return [
-            [(record_from_row(key, row), int(row[-1])) for key, row in group if row[1] is not None] for group in per_id
-        ]
+        per_id = []
+        for memory_id, record_keys in zip(memory_ids, found, strict=True):
+            group = [next(rows) for _key in record_keys]
+            stored = [(record_from_row(key, row), int(row[-1])) for key, row in group if row[1] is not None]
+            # The number that stands for an id in the index may be that of another one too.
+            per_id.append([(m, revision) for m, revision in stored if memory_id in (m.id, *m.aliases)])
+        return per_id
 
     def read(self, record_keys: Sequence[bytes]) -> list[Memory | None]:
         """Memories by key, one round trip; None where one was deleted meanwhile."""
