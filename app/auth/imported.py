@@ -80,26 +80,32 @@ class ImportedTokens:
 
     def _compare(self, credential: str, token_hash: str) -> None:
         stop_at = self._clock() + self._max_seconds
-        compared = None
+        last = known = self._tokens.compared_up_to(token_hash)
         try:
-            for imported in self._tokens.uncompared(token_hash):
-                if _expired(imported):
-                    self._tokens.delete(imported)
-                    continue
-                if self._clock() >= stop_at:
-                    raise BackendUnavailable("this token is still being compared with the imported ones; try again")
-                rate = self._tokens.count_comparison(per_minute=self._per_minute)
-                if rate.exceeded:
-                    log.warning("too many unknown tokens to compare all with the imported ones")
-                    raise TooManyComparisons(rate)
-                if matches(credential, imported.bcrypt):
-                    if self._tokens.claim(imported, token_hash):
-                        log.info("imported token claimed", description=imported.token.description)
-                    return
-                compared = imported.number
+            while page := self._tokens.after(last):
+                for imported in page:
+                    if self._claimed(credential, token_hash, imported, stop_at):
+                        return
+                    last = imported.number
         finally:
-            if compared is not None:
-                self._tokens.note_compared(token_hash, compared)
+            if last != known:
+                self._tokens.note_compared(token_hash, last)
+
+    def _claimed(self, credential: str, token_hash: str, imported: ImportedToken, stop_at: float) -> bool:
+        if _expired(imported):
+            self._tokens.delete(imported)
+            return False
+        if self._clock() >= stop_at:
+            raise BackendUnavailable("this token is still being compared with the imported ones; try again")
+        rate = self._tokens.count_comparison(per_minute=self._per_minute)
+        if rate.exceeded:
+            log.warning("too many unknown tokens to compare all with the imported ones")
+            raise TooManyComparisons(rate)
+        if not matches(credential, imported.bcrypt):
+            return False
+        if self._tokens.claim(imported, token_hash):
+            log.info("imported token claimed", description=imported.token.description)
+        return True
 
 
 def _expired(imported: ImportedToken) -> bool:

@@ -21,6 +21,8 @@ REMEMBER_EXPIRED = timedelta(days=30)
 # That a token is none of the imported ones is remembered for so long.
 REMEMBER_COMPARED_SECONDS = 3600
 PAGE = 1_000
+# A page of imported tokens is about as many as one request has time to compare.
+IMPORTED_PAGE = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +150,14 @@ class ImportedTokenRepository:
         """Those that nobody has claimed, oldest first."""
         return [_imported(raw, number) for raw, number in self._client.zrange(_IMPORTED, 0, -1, withscores=True)]
 
-    def uncompared(self, token_hash: str) -> list[ImportedToken]:
-        """Those that the token with this hash has not been compared with, oldest first."""
-        last = int(self._client.get(_compared_key(token_hash)) or 0)
-        found = self._client.zrangebyscore(_IMPORTED, f"({last}", "+inf", withscores=True)
-        return [_imported(raw, number) for raw, number in found]
+    def after(self, number: int) -> list[ImportedToken]:
+        """The next page of them, after this number."""
+        found = self._client.zrangebyscore(_IMPORTED, f"({number}", "+inf", 0, IMPORTED_PAGE, withscores=True)
+        return [_imported(raw, at) for raw, at in found]
+
+    def compared_up_to(self, token_hash: str) -> int:
+        """The last one that the token with this hash was compared with; 0: none."""
+        return int(self._client.get(_compared_key(token_hash)) or 0)
 
     def note_compared(self, token_hash: str, number: int) -> None:
         """Remember that the token with this hash is none of those up to this number."""

@@ -29,7 +29,7 @@ from app.config import Settings
 from app.container import Container
 from app.memory.errors import BackendUnavailable
 from app.memory.permissions import Access, Limits, act_as
-from app.store.tokens import ImportedToken
+from app.store.tokens import IMPORTED_PAGE, ImportedToken
 from migrations import runner
 from tests.support.builders import unique
 from tests.support.redis_server import embedded_redis
@@ -305,6 +305,16 @@ def test_two_processes_that_get_the_token_at_once_both_let_it_in_and_make_one_of
         thread.join(30)
     assert admitted == [Access.ADMIN] * 2
     assert [(t["description"], t["hash"]) for t in migrated.tokens()] == [("twice", token_hash(secret))]
+
+
+def test_of_many_tokens_the_last_is_found_too(migrated):
+    for _ in range(IMPORTED_PAGE + 1):
+        migrated.foreign()
+    migrated.bring_over()
+    last = migrated.foreign("last")
+    migrated.bring_over()
+    assert migrated.ask(last).status_code == 200
+    assert len(migrated.engine.imported_tokens.all()) == IMPORTED_PAGE + 1
 
 
 def test_removed_ones_open_nothing_and_do_not_come_back(migrated):

@@ -29,8 +29,11 @@ class Shelf:
         self.claimed: list[tuple[int, str]] = []
         self.allowed = 1000
 
-    def uncompared(self, token_hash: str) -> list[ImportedToken]:
-        return [one for one in self.kept if one.number > self.compared.get(token_hash, 0)]
+    def after(self, number: int) -> list[ImportedToken]:
+        return [one for one in self.kept if one.number > number][:2]
+
+    def compared_up_to(self, token_hash: str) -> int:
+        return self.compared.get(token_hash, 0)
 
     def note_compared(self, token_hash: str, number: int) -> None:
         self.compared[token_hash] = number
