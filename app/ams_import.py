@@ -1,4 +1,4 @@
-"""Import the sessions, memories and summary views of a Redis Agent Memory Server.
+"""Import the sessions, memories, summary views and tokens of a Redis Agent Memory Server.
 
 Its Redis is only read, the platform is asked as any client asks it, so that every rule about what may be stored holds,
 and running it twice changes nothing.
@@ -12,15 +12,13 @@ Where that server keeps its data (wire contract, sections 2.3 and 9; prefixes ar
 * `memory_idx:<id>` - one hash per memory; lists are joined with commas (older: `|`), times are Unix seconds.
 
 Views keep their ids, so they go straight into the store: the API gives every new view an id of its own. One that is
-there already stays as it is.
-
-Not imported: vectors (they belong to its embedding model; texts are embedded anew) and tokens. Of those it keeps salted
-hashes, which could only be tried one by one, a quarter of a second each, for every wrong token that anybody sends. They
-are listed; whoever has the token itself registers it here, and its clients go on with it.
+there already stays as it is. So do tokens: what is known of them and their hashes, until their holders come
+(`app/auth/imported.py`). Not imported are vectors: they belong to its embedding model, texts are embedded anew.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -33,9 +31,12 @@ import marshmallow as ma
 import redis
 
 from app.api.schemas.views import NewSummaryViewSchema
+from app.auth.imported import comparable
 from app.memory.errors import MemoryPlatformError
 from app.memory.models import PartitionSummary
+from app.memory.permissions import Access
 from app.memory.summary_views import NO_MEMORIES
+from app.store.tokens import ImportedToken, ImportedTokenRepository, StoredToken
 from app.store.views import ViewRepository
 
 SESSION_PREFIX = "working_memory:"
@@ -54,35 +55,28 @@ _TEXTS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class ForeignToken:
-    """What that server knows of a token; the token itself is nowhere."""
-
-    description: str
-    created_at: str | None
-    expires_at: str | None
-
-
 @dataclass
 class Report:
-    """What became of what was found; `refused` tells the key and why, `tokens` which are to be registered anew."""
+    """What became of what was found; `refused` tells the key and why."""
 
     sessions: int = 0
     memories: int = 0
     views: int = 0
     partitions: int = 0
-    tokens: list[ForeignToken] = field(default_factory=list)
+    tokens: int = 0
+    expired_tokens: int = 0
     refused: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Importer:
-    """Reads one Redis, writes to one platform: through its API, and `views` into its store (None: they are left)."""
+    """Reads one Redis, writes to one platform: through its API; `views` and `tokens` into its store (None: not)."""
 
     def __init__(
         self,
         source: redis.Redis,
         http: httpx2.Client,
         views: ViewRepository | None = None,
+        tokens: ImportedTokenRepository | None = None,
         *,
         session_prefix: str = SESSION_PREFIX,
         memory_prefix: str = MEMORY_PREFIX,
@@ -91,6 +85,7 @@ class Importer:
         self._source: Any = source
         self._http = http
         self._views = views
+        self._tokens = tokens
         self._session_prefix = session_prefix
         self._memory_prefix = memory_prefix
         self._say = say
@@ -111,7 +106,10 @@ class Importer:
             for key in self._keys(VIEW_PREFIX, "string"):
                 if key.endswith(":config"):
                     self._take_view(key, self._views, dry_run)
-        self._list_tokens()
+        if self._tokens is not None:
+            # The set that lists them is not to be trusted: that server's own command empties it.
+            for key in self._keys(TOKEN_PREFIX, "string"):
+                self._take_token(key, self._tokens, dry_run)
         return self.report
 
     def _keys(self, prefix: str, *kinds: str) -> Iterator[str]:
@@ -171,12 +169,18 @@ class Importer:
                 views.save_partition(partition)
             self.report.partitions += 1
 
-    def _list_tokens(self) -> None:
-        for key in self._keys(TOKEN_PREFIX, "string"):
-            if stored := self._document(key):
-                description = str(stored.get("description") or "no description")
-                token = ForeignToken(description, stored.get("created_at"), stored.get("expires_at"))
-                self.report.tokens.append(token)
+    def _take_token(self, key: str, tokens: ImportedTokenRepository, dry_run: bool) -> None:
+        """Keep a token for its holder, unless it is expired, or was here before."""
+        token = _token(self._document(key) or {})
+        if token is None:
+            # Of a key that is a hash, no more than which one it is.
+            self.report.refused.append((f"{TOKEN_PREFIX}{_token_id(key)[:12]}", "has no hash, or times, of a token"))
+        elif token.token.expires_at is not None and token.token.expires_at <= datetime.now(UTC):
+            self.report.expired_tokens += 1
+        else:
+            if not dry_run:
+                tokens.add(token)
+            self.report.tokens += 1
 
     def _document(self, key: str) -> dict[str, Any] | None:
         raw = (
@@ -212,6 +216,33 @@ def _partition(view_id: str, stored: dict[str, Any]) -> PartitionSummary | None:
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
+
+
+def _token(stored: dict[str, Any]) -> ImportedToken | None:
+    """A token as that server describes it. There every token opens everything, so here it does as well."""
+    hashed = str(stored.get("token_hash"))
+    if not comparable(hashed):
+        return None
+    try:
+        created_at, expires_at = _moment(stored["created_at"]), _moment(stored.get("expires_at"))
+    except (KeyError, TypeError, ValueError):
+        return None
+    description = str(stored.get("description") or "no description")
+    token = StoredToken(_token_id(hashed), description, created_at or datetime.now(UTC), expires_at, Access.ADMIN)
+    return ImportedToken(token, hashed)
+
+
+def _token_id(hashed: str) -> str:
+    """What an imported token is called while nobody has sent it; its bcrypt hash is shown nowhere."""
+    return hashlib.sha256(hashed.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _moment(stored: str | None) -> datetime | None:
+    """A time as that server writes it; without a zone it is UTC."""
+    if stored is None:
+        return None
+    moment = datetime.fromisoformat(stored)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def memory_to_wire(stored: dict[bytes, bytes]) -> dict[str, Any]:

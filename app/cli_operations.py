@@ -155,18 +155,27 @@ def backup(target: Path, redis_dir: Path | None) -> None:
 @click.option("--session-prefix", default="working_memory:", show_default=True)
 @click.option("--memory-prefix", default="memory_idx:", show_default=True)
 @click.option("--views/--no-views", default=True, show_default=True, help="Summary views, into REDIS_URL directly.")
+@click.option("--tokens/--no-tokens", default=True, show_default=True, help="Its clients' tokens, into REDIS_URL too.")
 @click.option("--dry-run", is_flag=True, help="Only count what is there.")
 def import_ams(
-    source_url: str, url: str, token: str | None, session_prefix: str, memory_prefix: str, views: bool, dry_run: bool
+    source_url: str,
+    url: str,
+    token: str | None,
+    session_prefix: str,
+    memory_prefix: str,
+    views: bool,
+    tokens: bool,
+    dry_run: bool,
 ) -> None:
-    """Import sessions, memories and summary views from the Redis of a Redis Agent Memory Server; list its tokens."""
+    """Import sessions, memories, summary views and tokens from the Redis of a Redis Agent Memory Server."""
     import httpx2
     import redis
 
     from app.ams_import import Importer
 
-    if views and not get_settings().redis_url:
-        raise click.ClickException("summary views go into the store directly: set REDIS_URL, or say --no-views")
+    if (views or tokens) and not get_settings().redis_url:
+        left = "--no-views --no-tokens"
+        raise click.ClickException(f"summary views and tokens go into the store directly: set REDIS_URL, or say {left}")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     source = redis.Redis.from_url(source_url, protocol=2, socket_timeout=30)
     try:
@@ -175,6 +184,7 @@ def import_ams(
                 source,
                 http,
                 the_engine().views if views else None,
+                the_engine().imported_tokens if tokens else None,
                 session_prefix=session_prefix,
                 memory_prefix=memory_prefix,
                 say=click.echo,
@@ -184,13 +194,10 @@ def import_ams(
         raise click.ClickException(f"{type(error).__name__}: {error}; run it again, nothing is stored twice") from error
     click.echo(
         f"{report.memories} memories, {report.sessions} sessions, {report.views} summary views, "
-        f"{report.partitions} partitions {'found' if dry_run else 'imported'}"
+        f"{report.partitions} partitions, {report.tokens} tokens {'found' if dry_run else 'imported'}"
     )
-    for foreign in report.tokens:
-        ends = f", expires {foreign.expires_at}" if foreign.expires_at else ""
-        click.echo(f"token not imported (only its salted hash is there): {foreign.description}{ends}")
-    if report.tokens:
-        click.echo("to let a client go on with its token: agent-memory token add -d DESCRIPTION --token THE-TOKEN")
+    if report.expired_tokens:
+        click.echo(f"{report.expired_tokens} expired tokens left")
     for key, why in report.refused:
         click.echo(f"refused {key}: {why}", err=True)
     raise SystemExit(1 if report.refused else 0)

@@ -13,7 +13,7 @@ from app.memory.errors import MemoryPlatformError
 from app.memory.permissions import Access, Limits
 
 if TYPE_CHECKING:
-    from app.store.tokens import StoredToken, TokenRepository
+    from app.store.tokens import ImportedTokenRepository, StoredToken, TokenRepository
 
 SHOWN_HASH_CHARS = 16
 _FORMAT = click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -63,7 +63,7 @@ def add(
     secret = given or new_token()
     limits = Limits(namespaces or None, prefixes, users or None)
     made = describe(secret, description, expires_days=expires_days, access=Access[access.upper()], limits=limits)
-    _tokens().save(made)
+    _stores()[0].save(made)
     if shape == "json":
         about = _about(made)
         del about["status"]
@@ -77,9 +77,10 @@ def add(
 @token.command("list")
 @_FORMAT
 def list_tokens(shape: str) -> None:
-    """List the tokens, newest first."""
-    tokens = _tokens()
-    found = sorted(tokens.all(), key=lambda t: t.created_at, reverse=True)
+    """List the tokens, newest first; "Unclaimed" are imported ones that nobody has sent yet."""
+    tokens, imported = _stores()
+    unclaimed = (one.token for one in imported.all())
+    found = sorted([*tokens.all(), *unclaimed], key=lambda t: t.created_at, reverse=True)
     used = tokens.last_used([t.hash for t in found])
     if shape == "json":
         click.echo(json.dumps([_about(t, at) for t, at in zip(found, used, strict=True)], indent=2))
@@ -98,8 +99,8 @@ def list_tokens(shape: str) -> None:
 @_FORMAT
 def show(hash: str, shape: str) -> None:
     """Show one token by its hash, or by the beginning of it."""
-    tokens = _tokens()
-    found = _one(tokens, hash)
+    tokens, imported = _stores()
+    found = _one(tokens, imported, hash)
     used = tokens.last_used([found.hash])[0]
     if shape == "json":
         click.echo(json.dumps(_about(found, used), indent=2))
@@ -112,32 +113,39 @@ def show(hash: str, shape: str) -> None:
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
 def remove(hash: str, force: bool) -> None:
     """Remove a token by its hash, or by the beginning of it: from now on it opens nothing."""
-    tokens = _tokens()
-    found = _one(tokens, hash)
+    tokens, imported = _stores()
+    found = _one(tokens, imported, hash)
     if not force:
         click.confirm(f"Remove {found.hash[:SHOWN_HASH_CHARS]} ({found.description})?", abort=True)
-    tokens.delete(found.hash)
+    if found.claimed:
+        tokens.delete(found.hash)
+    elif not any(imported.delete(one) for one in imported.all() if one.token.hash == found.hash):
+        raise click.ClickException(
+            "its holder claimed it at this moment: see `agent-memory token list` for its new hash"
+        )
     click.echo(f"Removed {found.hash[:SHOWN_HASH_CHARS]} ({found.description})")
 
 
-def _tokens() -> TokenRepository:
+def _stores() -> tuple[TokenRepository, ImportedTokenRepository]:
     """Where tokens are kept: the Redis of the settings, or the embedded one of the data directory."""
     from app.store.client import connect
     from app.store.embedded import attach_or_start
-    from app.store.tokens import TokenRepository
+    from app.store.tokens import ImportedTokenRepository, TokenRepository
 
     settings = get_settings()
     try:
         url = settings.redis_url or attach_or_start(settings.data_dir, fsync=settings.embedded_redis_fsync).url
-        tokens = TokenRepository(connect(settings.model_copy(update={"redis_url": url})))
+        client = connect(settings.model_copy(update={"redis_url": url}))
+        tokens = TokenRepository(client)
         tokens.last_used(["-"])  # say at once, and not in a traceback, that nobody is there
     except MemoryPlatformError as error:
         raise click.ClickException(str(error)) from error
-    return tokens
+    return tokens, ImportedTokenRepository(client)
 
 
-def _one(tokens: TokenRepository, beginning: str) -> StoredToken:
-    found = tokens.find(beginning.lower())
+def _one(tokens: TokenRepository, imported: ImportedTokenRepository, beginning: str) -> StoredToken:
+    unclaimed = (one.token for one in imported.all())
+    found = [token for token in (*tokens.all(), *unclaimed) if token.hash.startswith(beginning.lower())]
     if not found or not beginning:
         raise click.ClickException(f"there is no token with the hash {beginning}")
     if len(found) > 1:
@@ -162,9 +170,11 @@ def _about(one: StoredToken, last_used: datetime | None = None) -> dict[str, Any
 
 
 def _status(one: StoredToken) -> str:
-    if one.expires_at is None:
-        return "Never Expires"
-    return "EXPIRED" if one.expires_at <= datetime.now(UTC) else "Active"
+    if one.expires_at is not None and one.expires_at <= datetime.now(UTC):
+        return "EXPIRED"
+    if not one.claimed:
+        return "Unclaimed"
+    return "Active" if one.expires_at is not None else "Never Expires"
 
 
 def _reach(one: StoredToken) -> str:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from app.auth.credentials import credential
 from app.auth.errors import MissingCredential, TooManyRequests
+from app.auth.imported import ImportedTokens
 from app.auth.jwks import Jwks
 from app.auth.jwt import JwtVerifier
 from app.auth.last_used import LastUsed
@@ -14,7 +15,7 @@ from app.auth.scopes import ClaimNames, principal_of
 from app.auth.tokens import TokenVerifier
 from app.config import Settings
 from app.memory.permissions import Principal, Rate
-from app.store.tokens import TokenRepository
+from app.store.tokens import ImportedTokenRepository, TokenRepository
 
 
 class Verifier(Protocol):
@@ -57,12 +58,15 @@ class Authenticator:
         return self._verifier.verify(given)
 
 
-def create_authenticator(settings: Settings, tokens: TokenRepository) -> Authenticator | None:
+def create_authenticator(
+    settings: Settings, tokens: TokenRepository, imported: ImportedTokenRepository
+) -> Authenticator | None:
     """The authenticator for the settings; None when authentication is off."""
     per_minute = settings.rate_limit_per_minute
     match settings.resolved_auth_mode:
         case "token":
-            return Authenticator(TokenVerifier(tokens, LastUsed(tokens), requests_per_minute=per_minute))
+            claim = ImportedTokens(imported).claim
+            return Authenticator(TokenVerifier(tokens, LastUsed(tokens), requests_per_minute=per_minute, claim=claim))
         case "oauth2":
             jwts = JwtVerifier(
                 Jwks(settings.jwks_url),

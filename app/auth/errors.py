@@ -19,6 +19,13 @@ class MissingCredential(Unauthorized):
 class TooManyRequests(Exception):
     """The caller must wait (429)."""
 
-    def __init__(self, rate: Rate) -> None:
+    def __init__(self, rate: Rate, what: str = "Too many requests") -> None:
         self.rate = rate
-        super().__init__(f"Too many requests: {rate.limit} a minute are allowed; wait {rate.reset_seconds:.1f} s")
+        super().__init__(f"{what}: {rate.limit} a minute are allowed; wait {rate.reset_seconds:.1f} s")
+
+
+class TooManyComparisons(TooManyRequests):
+    """Unknown tokens were compared with imported ones too often; this one was not compared with all of them."""
+
+    def __init__(self, rate: Rate) -> None:
+        super().__init__(rate, "Too many comparisons of unknown tokens")

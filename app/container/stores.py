@@ -18,7 +18,7 @@ from app.store.presence import Presence
 from app.store.records import RecordRepository
 from app.store.sessions import SessionRepository
 from app.store.steps import StepRepository
-from app.store.tokens import TokenRepository
+from app.store.tokens import ImportedTokenRepository, TokenRepository
 from app.store.usage import UsageRepository
 from app.store.vectors import SpaceRepository, Spaces, configured
 from app.store.verdicts import VerdictRepository
@@ -112,9 +112,14 @@ class Stores:
         return TokenRepository(self.redis)
 
     @cached_property
+    def imported_tokens(self) -> ImportedTokenRepository:
+        """Tokens of another server that nobody has claimed."""
+        return ImportedTokenRepository(self.redis)
+
+    @cached_property
     def authenticator(self) -> Authenticator:
         """Lets callers in. Only where authentication is on."""
-        authenticator = create_authenticator(self.settings, self.tokens)
+        authenticator = create_authenticator(self.settings, self.tokens, self.imported_tokens)
         assert authenticator is not None, "authentication is off"
         return authenticator
 

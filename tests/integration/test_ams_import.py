@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import redis
 
-from app.ams_import import ForeignToken, Importer, memory_to_wire
+from app.ams_import import Importer, memory_to_wire
 from app.child_process import kill_group, spawn
 from app.config import Settings
 from app.container import Container
@@ -182,7 +182,7 @@ def test_a_session_kept_as_redisjson_arrives_whole(json_source, http, api, names
     assert 0 < stored["ttl_seconds"] <= 5000
 
 
-def test_views_keep_their_ids_and_partitions_and_tokens_are_listed(source, http, store, namespace):
+def test_views_keep_their_ids_and_partitions(source, http, store, namespace):
     source.flushall()
     view_id = unique("view")
     config = {
@@ -200,9 +200,6 @@ def test_views_keep_their_ids_and_partitions_and_tokens_are_listed(source, http,
     source.set(f"{prefix}:summary:namespace=x%3Dy%20z|user_id=a%7Cb", json.dumps(part))
     source.set(f"{prefix}:summary:other", json.dumps({**part, "group": {"user_id": "a"}}))
     source.set("summary_view:bad:config", json.dumps({**config, "group_by": ["colour"]}))
-    token = {"description": "agent of Ann", "created_at": "2025-01-01T00:00:00", "expires_at": None}
-    source.set("auth_token:$2b$12$abc", json.dumps({**token, "token_hash": "$2b$12$abc"}))
-    source.sadd("auth_tokens:list", "$2b$12$abc")
     before = contents(source)
     with httpx2.Client(base_url=str(http.base_url), timeout=60) as client:
         Importer(source, client, store.views, say=str).run(dry_run=True)
@@ -211,7 +208,6 @@ def test_views_keep_their_ids_and_partitions_and_tokens_are_listed(source, http,
             report = Importer(source, client, store.views, say=str).run()
             assert (report.views, report.partitions) == (1, 1)
             assert {key for key, _why in report.refused} == {"summary_view:bad:config", f"{prefix}:summary:other"}
-            assert report.tokens == [ForeignToken(**token)]
     assert contents(source) == before
     assert http.get(f"/v1/summary-views/{view_id}").json() == config
     found = http.get(f"/v1/summary-views/{view_id}/partitions", params={"user_id": "a|b"}).json()
