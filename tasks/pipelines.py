@@ -18,10 +18,12 @@ from tasks.base import BEGINS, Step, pack, segment, step_named
 from tasks.queues import Queue
 from tasks.steps import (
     acknowledge,
+    deduplicate,
     entities,
     extract,
     fold,
     ground,
+    index,
     refresh,
     refresh_view,
     summarize,
@@ -37,8 +39,10 @@ def promotion(session: SessionRef, run_id: str, *, with_llm: bool) -> Any:
 
 
 def create(batch: BatchRef) -> Any:
-    """A large direct create: searchable first, then enriched like a small one."""
-    return _chain(pack(batch), *_in_order("create_memories"))
+    """A large direct create: searchable first, then enriched like a small one. Indexing embeds: it needs the model."""
+    by_model = (deduplicate, index)
+    steps = (replace(one, queue=Queue.ML) if one in by_model else one for one in _in_order("create_memories"))
+    return _chain(pack(batch), *steps)
 
 
 def enrich(batch: BatchRef) -> Any:

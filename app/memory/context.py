@@ -88,6 +88,11 @@ class SessionContext:
         """The vectors that stand for completed memories, unit length, shape (n, dim)."""
         return embed_memories(self._embedder(), memories)
 
+    @property
+    def embedded_together(self) -> int:
+        """How many memories at a time are embedded as cheaply as all of them at once."""
+        return self._embedder().texts_per_call
+
     def settle(self, memories: Sequence[Memory]) -> None:
         """After storing turns: put right what this write, or a concurrent one, made untrue. Usually one round trip."""
         done = list(memories)

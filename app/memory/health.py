@@ -27,9 +27,10 @@ class Parts(Protocol):
 
 def readiness(parts: Parts) -> dict[str, Any]:
     """A report with `ready`, one entry per dependency, the outbox and the models."""
+    depths: list[int] = []
     checks = {
         "store": _check(parts.store_ready),
-        "broker": _check(parts.background.queue_depth),
+        "broker": _check(lambda: depths.append(parts.background.queue_depth())),
         "workers": _check(parts.presence.require_worker),
     }
     settings = parts.settings
@@ -44,8 +45,8 @@ def readiness(parts: Parts) -> dict[str, Any]:
             "topics": settings.topic_model_source if settings.enable_topic_extraction else None,
         },
     }
-    if checks["broker"] == "ok":
-        report["queue_depth"] = parts.background.queue_depth()
+    if depths:
+        report["queue_depth"] = depths[0]
     if checks["store"] == "ok":
         stats = parts.outbox.stats(parts.outbox.namespaces(), time.time())
         report["outbox"] = {

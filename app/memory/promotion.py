@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +21,8 @@ from app.config import Settings
 from app.counting import count
 from app.memory.consolidation import Consolidation
 from app.memory.context import SessionContext
-from app.memory.dedup.plan import put_change
+from app.memory.dedup.plan import Actor, Outcome, put_change
+from app.memory.embedding import Vectors
 from app.memory.entity_enrichment import EntityEnrichment
 from app.memory.errors import NotFound
 from app.memory.extraction.distiller import Distilled, Distiller
@@ -225,7 +228,6 @@ class Promotion:
         if not batch.deduplicate:
             return ref
         batch = self._in_space(batch)
-        vectors = _vectors(batch)
         kept: dict[str, int] = {}
         records: list[Memory] = []
         rows: list[int] = []
@@ -250,14 +252,17 @@ class Promotion:
             replace(
                 batch,
                 records=tuple(records),
-                vectors=vectors[rows].tobytes(),
+                vectors=_vectors(batch)[rows].tobytes() if batch.vectors else b"",
                 counts={**batch.counts, "folded": folded},
             )
         )
         return ref
 
     def index(self, ref: BatchRef) -> BatchRef | None:
-        """Store the batch's memories in the index; each fact once, what it changes superseded."""
+        """Store the batch's memories in the index; each fact once, what it changes superseded.
+
+        A large create comes without vectors: it is embedded here, each part while the one before it is stored.
+        """
         batch = self._batches.load(ref)
         if batch is None:
             return None
@@ -265,14 +270,11 @@ class Promotion:
             return ref  # done before: what was merged meanwhile must not be replaced by what it was made of
         self._keep_lease(batch)
         batch = self._in_space(batch)
-        self._progress(batch, "index", 0)
-        # A large direct create is the client's own word, like a small one.
-        outcomes = self._consolidation.store(
-            batch.records,
-            _vectors(batch),
-            deduplicate=batch.deduplicate,
-            actor="pipeline" if batch.session is not None else "client",
-        )
+        if batch.vectors:
+            self._progress(batch, "index", 0)
+            outcomes = self._store(batch, batch.records, _vectors(batch))
+        else:
+            batch, outcomes = self._embed_and_store(batch)
         self._context.settle(batch.records)
         statuses = Counter(str(outcome.status) for outcome in outcomes)
         counts = {**batch.counts, **statuses, "memories_indexed": len(outcomes)}
@@ -283,6 +285,30 @@ class Promotion:
             batch = replace(batch, records=stored, vectors=_vectors(batch)[rows].tobytes())
         self._batches.save(replace(batch, counts=counts))
         return ref
+
+    def _store(self, batch: Batch, memories: Sequence[Memory], vectors: Vectors) -> list[Outcome]:
+        # A large direct create is the client's own word, like a small one.
+        actor: Actor = "pipeline" if batch.session is not None else "client"
+        return self._consolidation.store(memories, vectors, deduplicate=batch.deduplicate, actor=actor)
+
+    def _embed_and_store(self, batch: Batch) -> tuple[Batch, list[Outcome]]:
+        """The batch with its vectors, and what became of its memories.
+
+        The parts are stored in their order, one at a time: what is said later changes what was said before.
+        """
+        batch = replace(batch, records=tuple(self._context.complete(batch.records)), space=self._context.space.field)
+        vectors: list[Vectors] = []
+        outcomes: list[Outcome] = []
+        with ThreadPoolExecutor(max_workers=1) as aside:
+            storing: Future[list[Outcome]] | None = None
+            for part in self._parts(batch, "index", self._context.embedded_together):
+                vectors.append(self._context.embed(part))
+                if storing is not None:
+                    outcomes += storing.result()
+                storing = aside.submit(copy_context().run, self._store, batch, part, vectors[-1])
+            if storing is not None:
+                outcomes += storing.result()
+        return replace(batch, vectors=b"".join(part.tobytes() for part in vectors)), outcomes
 
     def refresh(self, ref: BatchRef) -> BatchRef | None:
         """Add the topics and entities found for memories that are indexed already, unless they changed meanwhile."""
@@ -311,9 +337,12 @@ class Promotion:
                     entities=union(current.entities, memory.entities),
                     metadata={**memory.metadata, **current.metadata},
                 )
-                changes[memory.id] = put_change(
-                    enriched, None, expected_revision=revision, history=False, keeps=COUNTED
-                )
+                # A record written again is indexed anew, and until Redis has collected what was there before, its
+                # words count twice in how rare they are.
+                if enriched != current:
+                    changes[memory.id] = put_change(
+                        enriched, None, expected_revision=revision, history=False, keeps=COUNTED
+                    )
             if not changes or self._changes.apply(scope, list(changes.values()), at=utc_now()) is not None:
                 return
 
@@ -422,12 +451,12 @@ class Promotion:
         """The texts of a batch in parts, each one call of a model."""
         return ([m.text for m in part] for part in self._parts(batch, step))
 
-    def _parts(self, batch: Batch, step: str) -> Iterator[Sequence[Memory]]:
+    def _parts(self, batch: Batch, step: str, size: int = PROGRESS_TEXTS) -> Iterator[Sequence[Memory]]:
         """The records of a batch in parts; the batch's task shows how far the step is."""
         total = len(batch.records)
-        for start in range(0, total, PROGRESS_TEXTS):
+        for start in range(0, total, size):
             self._progress(batch, step, start)
-            yield batch.records[start : start + PROGRESS_TEXTS]
+            yield batch.records[start : start + size]
         self._progress(batch, step, total)
 
     def _progress(self, batch: Batch, step: str, done: int) -> None:
@@ -441,6 +470,6 @@ def _size(batch: Batch) -> int:
     return batch.counts.get("memories_indexed") or len(batch.records)
 
 
-def _vectors(batch: Batch) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+def _vectors(batch: Batch) -> Vectors:
     flat = np.frombuffer(batch.vectors, dtype=np.float32)
     return flat.reshape(len(batch.records), -1) if len(batch.records) else flat.reshape(0, 0)

@@ -14,7 +14,7 @@ from app.store.steps import StepRepository
 # The order of the steps, by the type of their task; `tasks/pipelines.py` sends them so.
 STEPS = {
     "promotion": ("extract", "ground", "entities", "embed", "topics", "deduplicate", "index", "acknowledge"),
-    "create_memories": ("embed", "deduplicate", "index", "entities", "topics", "refresh", "acknowledge"),
+    "create_memories": ("deduplicate", "index", "entities", "topics", "refresh", "acknowledge"),
 }
 # The detail of a task record that names the run whose steps it shows; without it that is the task itself.
 RUN = "run"

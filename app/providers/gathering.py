@@ -40,6 +40,11 @@ class GatheringEmbedder:
         self._waiting: list[_Call] = []
         self._lock = threading.Lock()
 
+    @property
+    def texts_per_call(self) -> int:
+        """As the embedder itself: one caller's many texts are not gathered."""
+        return self._embedder.texts_per_call
+
     def warm(self) -> None:
         """Load the model."""
         self._embedder.warm()

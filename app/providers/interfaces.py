@@ -18,6 +18,8 @@ class Embedder(Protocol):
 
     model_id: str
     dimensions: int
+    texts_per_call: int
+    """As many as one call of the model takes well: who has more loses nothing by bringing them in such parts."""
 
     def warm(self) -> None:
         """Load the model now, so that the first text does not wait for it."""

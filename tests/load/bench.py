@@ -335,6 +335,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--memories", type=int, default=10_000)
     parser.add_argument("--concurrency", default="1,8")
     parser.add_argument("--seconds", type=float, default=3.0, help="per scenario and concurrency")
+    parser.add_argument("--work-only", action="store_true", help="no routes: creates until searchable and the pipeline")
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--compare", nargs=2, type=Path, metavar=("BEFORE", "AFTER"))
     options = parser.parse_args(argv)
@@ -344,10 +345,12 @@ def main(argv: list[str] | None = None) -> None:
     with ExitStack() as cleanup:
         target = _own(cleanup) if not options.base_url else _given(options.base_url, options.redis_url)
         idle = Meter(target.processes, None).memory()
-        rate = target.load(options.memories)
-        print(f"{options.memories:,} memories loaded, {rate:.0f} a second until searchable\n")
-        rows = measure(target, [int(n) for n in options.concurrency.split(",")], options.seconds)
-        print(show(rows))
+        rate, rows = 0.0, []
+        if not options.work_only:
+            rate = target.load(options.memories)
+            print(f"{options.memories:,} memories loaded, {rate:.0f} a second until searchable\n")
+            rows = measure(target, [int(n) for n in options.concurrency.split(",")], options.seconds)
+            print(show(rows))
         work = measure_background(target)
         after = Meter(target.processes, None).memory()
     if not options.base_url:

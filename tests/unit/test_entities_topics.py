@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
 import pytest
 
 from app.providers.entities import SpacyEntityRecognizer, clean_name, technologies
-from app.providers.spacy_models import is_loaded, spacy_model
+from app.providers.spacy_models import DEFAULT_MODEL, is_loaded, spacy_model
 from app.providers.topics import KeywordTopicModel
 
 
@@ -82,6 +86,30 @@ def test_the_list_of_technologies_has_no_empty_or_doubled_names() -> None:
 def test_the_model_is_loaded_once_per_process() -> None:
     assert spacy_model() is spacy_model()
     assert is_loaded()
+
+
+def test_the_model_multiplies_faster_and_parses_as_it_does_by_itself() -> None:
+    texts = [
+        "Alice works at Google in Zurich with Java and redis, and her sister Anna moved to Delft in April 2026.",
+        "I own 12 boats in Lisbon. When I travel I always book a window seat, don't ask me why!",
+        "Since Maya's check-up on Friday she hasn't been eating peanuts; the doctor told her to avoid them.",
+    ]
+    model = spacy_model()
+    plain = import_module(DEFAULT_MODEL).load()
+    assert not any(part.ops.use_blis for part in parts(model))
+    assert all(part.ops.use_blis for part in parts(plain)), "thinc has another way by itself: is ours needed still?"
+    assert [read(doc) for doc in model.pipe(texts)] == [read(doc) for doc in plain.pipe(texts)]
+
+
+def parts(model: Any) -> Iterator[Any]:
+    for name in ("tok2vec", "tagger"):
+        yield from model.get_pipe(name).model.walk()
+
+
+def read(doc: Any) -> list[tuple[Any, ...]]:
+    return [
+        (token.text, token.tag_, token.pos_, token.lemma_, token.dep_, token.head.i, token.ent_type_) for token in doc
+    ]
 
 
 @pytest.mark.parametrize(
