@@ -42,13 +42,16 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[str], None]
 Fsync = Literal["everysec", "always"]
 
-# Defaults of the module would silently cut long queries short (ON_TIMEOUT return) and long prefixes too.
+# Defaults of the module would silently cut long queries short (ON_TIMEOUT return) and long prefixes too. What changed
+# records leave in the index counts in how rare a word is until it is collected (every 30 s), by default never before
+# there are a hundred.
 SEARCH_CONFIG = {
     "TIMEOUT": "2000",
     "ON_TIMEOUT": "FAIL",
     "DEFAULT_DIALECT": "2",
     "MAXPREFIXEXPANSIONS": "100000",
     "MINPREFIX": "1",
+    "FORK_GC_CLEAN_THRESHOLD": "1",
 }
 # Rebuilding the vector graph takes about as long as the ingest did: 41 s for 20,000 memories (measured).
 START_TIMEOUT_SECONDS = 900.0
