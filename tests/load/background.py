@@ -55,25 +55,38 @@ def waiting(connection: Connection) -> int:
     return int(json.loads(connection.send(Request.of("GET", "/readyz"))[1])["outbox"]["total"])
 
 
-def create_until_searchable(url: str, *, batch: int, batches: int, deduplicate: bool = True) -> float:
-    """Seconds for `batches` creates of `batch` memories each, one after the other, until all are searchable."""
+def create_until_searchable(
+    url: str, *, batch: int, batches: int, at_rest: bool = False, deduplicate: bool = True
+) -> float:
+    """Seconds for `batches` creates of `batch` memories each, one after the other, until all are searchable.
+
+    `at_rest`: each begins when what the one before left for the background is done, a time that does not count. Else
+    topics and entities of the one before are found meanwhile.
+    """
     connection, namespace = Connection(url), unique("create")
-    started = time.perf_counter()
+    seconds = 0.0
     for first in range(0, batch * batches, batch):
         memories = [
             {"id": f"m{n}", "text": f"Note {n}: {said(n)}", "namespace": namespace, "user_id": "u"}
             for n in range(first, first + batch)
         ]
         body = {"memories": memories, "deduplicate": deduplicate}
+        started = time.perf_counter()
         status, answer = connection.send(Request.of("POST", "/v1/long-term-memory/", body))
         assert status == 200, answer
         while total(connection, namespace) < first + batch:
             time.sleep(0.02)  # each asking takes time from what is measured
-    seconds = time.perf_counter() - started
-    while waiting(connection):  # what is enriched still is not for the next measurement
-        time.sleep(0.2)
+        seconds += time.perf_counter() - started
+        if at_rest:
+            _until_at_rest(connection)
+    _until_at_rest(connection)  # what is enriched still is not for the next measurement
     connection.close()
     return seconds
+
+
+def _until_at_rest(connection: Connection) -> None:
+    while waiting(connection):
+        time.sleep(0.2)
 
 
 def put_sessions(url: str, namespace: str, sessions: int, messages: int) -> None:

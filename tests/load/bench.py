@@ -237,12 +237,15 @@ def _share_of_floor(found: Measured, empty_per_second: float, floor: Measured | 
 def measure_background(target: Target, *, quick: bool = False) -> list[dict[str, Any]]:
     """Creates until searchable and the pipeline with the rules backend, as ratios to the models' own time."""
     rows = []
-    for batch, batches in ((1, 3 if quick else 50), (25 if quick else 100, 1 if quick else 5)):
+    one, many, times = (3, 25, 1) if quick else (50, 100, 5)
+    for batch, batches, at_rest in ((1, one, False), (many, times, True), (many, times, False)):
         background.create_until_searchable(target.url, batch=batch, batches=1)  # warm
-        seconds = background.create_until_searchable(target.url, batch=batch, batches=batches) / batches
+        spent = background.create_until_searchable(target.url, batch=batch, batches=batches, at_rest=at_rest)
+        seconds = spent / batches
         texts = [f"Note {n}: {background.said(n)}" for n in range(batch)]
         floor = min(background.encode_seconds(texts) for _ in range(3))
-        rows.append(_work(f"create {batch} until searchable", batch, seconds, floor, "encoding"))
+        name = f"create {batch} until searchable{', the one before enriched' if at_rest else ''}"
+        rows.append(_work(name, batch, seconds, floor, "encoding"))
     sessions, messages = (2, 2) if quick else (32, 10)
     background.pipeline_rules(target.url, sessions=2, messages=2)  # warm
     made, seconds = background.pipeline_rules(target.url, sessions=sessions, messages=messages)
