@@ -20,6 +20,6 @@ def test_the_benchmark_measures_every_scenario(stack: Server):
     assert all(row["failures"] == 0 and row["requests_per_second"] > 0 for row in rows)
     assert "memory/prompt" in bench.show(rows)
     work = bench.measure_background(target, quick=True)
-    assert [row["memories"] for row in work] == [1, 25, 4]
+    assert [row["memories"] for row in work] == [1, 25, 25, 4]
     assert all(row["over_floor"] > 0 for row in work)
     assert "until searchable" in bench.show_work(work)
