@@ -131,7 +131,7 @@ def test_tokens_are_cut_where_the_other_server_cut_them():
 @pytest.mark.parametrize(
     ("hashed", "expected"),
     [
-        (bcrypt.hashpw(b"x", bcrypt.gensalt(4)).decode(), True),
+        ("$2b$04$h.CogBLB/JZLDVaIchzCn.1K5HZNVzpJSrHLkHJQKj.pTSGTKOOQC", True),
         ("$2y$12$" + "a" * 53, True),
         ("$2b$14$" + "a" * 53, True),
         ("$2b$15$" + "a" * 53, False),  # two seconds each, and 31 would never end
