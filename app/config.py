@@ -29,6 +29,7 @@ OptionalStr = Annotated[str | None, BeforeValidator(_empty_is_none)]
 OptionalBool = Annotated[bool | None, BeforeValidator(_empty_is_none)]
 # Signatures with a public key. Whoever can check the others can make them: they have no place in a JWKS.
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+Fsync = Literal["everysec", "always"]
 AuthMode = Literal["disabled", "token", "oauth2"]
 # These may also be given as the name of a file that holds the value, in a variable of the same name with _FILE.
 SECRETS = (
@@ -75,7 +76,7 @@ class Settings(BaseSettings):
         None, repr=False, description="Celery result backend. Unset: `REDIS_URL`, database 2."
     )
     data_dir: Path = Field(Path(".data"), description="Embedded Redis data, process ids and logs.")
-    embedded_redis_fsync: Literal["everysec", "always"] = Field(
+    embedded_redis_fsync: Fsync = Field(
         "everysec",
         description="When the embedded Redis forces what it wrote to the disk: each second, or before each answer.",
     )

@@ -219,7 +219,7 @@ class Container(Providers):
     @cached_property
     def entity_enrichment(self) -> EntityEnrichment:
         """Entities for new memories."""
-        return EntityEnrichment(self.entity_recognizer, FacetRepository(self.redis))
+        return EntityEnrichment(self.entity_recognizer, FacetRepository(self.redis, self.records))
 
     @cached_property
     def topic_enrichment(self) -> TopicEnrichment:
@@ -257,7 +257,7 @@ class Container(Providers):
     @cached_property
     def topic_catalog(self) -> TopicCatalog:
         """Counts of topics and entities, and the topic map."""
-        return TopicCatalog(TopicRepository(self.redis), FacetRepository(self.redis), self.records)
+        return TopicCatalog(TopicRepository(self.redis), FacetRepository(self.redis, self.records), self.records)
 
     @cached_property
     def profiles(self) -> Profiles:

@@ -122,6 +122,10 @@ def content_hash(
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
 
+# Why most memories were stored, as their history tells it.
+NEW_TO_US = "nothing like it was known"
+
+
 @dataclass(frozen=True, slots=True)
 class Strategy:
     """How a session's conversation is distilled (wire contract 6.1)."""

@@ -24,10 +24,10 @@ import numpy as np
 import numpy.typing as npt
 
 from app.memory.models import Memory, Scope
-from app.store import codec, keys
+from app.store import codec, document, keys
 from app.store.client import RedisClient, store_errors
 from app.store.events import EventRepository
-from app.store.records import record_from_row, record_to_hash
+from app.store.records import record_to_hash
 from app.store.scripts import Script, script
 from app.store.vectors import Spaces, Vector, VectorSpace
 
@@ -253,6 +253,5 @@ def unpacked(blob: bytes) -> list[bytes]:
 def _version(key: str, raw: bytes) -> Version:
     sequence, event, *image = unpacked(raw)
     fields = dict(zip(image[::2], image[1::2], strict=True))
-    row = [fields.get(name, b"0") for name in (b"text", b"doc", b"accessed", b"count")]
-    before = record_from_row(key, row) if fields else None
+    before = document.from_fields(key, fields) if fields else None
     return Version(int(sequence), codec.event_from_json(event) if event else {}, before)

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from app.memory.models import (
+    NEW_TO_US,
     Candidate,
     ExtractionWindow,
     Fold,
@@ -35,10 +36,10 @@ def loads(raw: bytes | str) -> Any:
     return orjson.loads(raw)
 
 
-def to_time(value: datetime | str | None) -> datetime | None:
+def to_time(value: str | None) -> datetime | None:
     """A stored time as aware UTC."""
-    if not value or isinstance(value, datetime):
-        return value or None
+    if not value:
+        return None
     moment = datetime.fromisoformat(value)
     return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
@@ -99,33 +100,32 @@ def memory_to_json(memory: Memory) -> dict[str, Any]:
 
 def memory_from_json(stored: dict[str, Any], **known: Any) -> Memory:
     """A stored memory; `known` are values that were kept apart from it."""
-    values = stored | known
+    values = dict(stored)
     values["memory_type"] = MemoryType(values["memory_type"])
     for name in _MEMORY_TIMES:
         values[name] = to_time(values.get(name))
     for name in _MEMORY_TUPLES:
         values[name] = tuple(values.get(name) or ())
+    values |= known
     if values.get("map_position"):
         values["map_position"] = tuple(values["map_position"])
     return Memory(**values)
 
 
 _EVENT = ("kind", "actor", "at", "reason")
-# The reason of most events: it is left out.
-_NEW = "nothing like it was known"
 
 
 def event_to_json(event: Mapping[str, Any]) -> bytes:
     """What happened to memories and why, as their history holds it: `[kind, actor, at, reason, by]`, a line end, ids.
 
     There is one for nearly every memory: times are microseconds since 1970, and the end of the list is left out where
-    it goes without saying. The script that applies changes writes one entry for those that differ in their ids only.
-    An event that says less or more is an object, as all those of 0.1 are.
+    it goes without saying (NEW_TO_US). The script that applies changes writes one entry for those that differ in their
+    ids only. An event that says less or more is an object, as all those of 0.1 are.
     """
     if not {*_EVENT, "ids"} <= event.keys() <= {*_EVENT, "ids", "by"} or not isinstance(event["at"], datetime):
         return dumps(event)
     values = [event["kind"], event["actor"], microseconds(event["at"] - EPOCH)]
-    if event["reason"] != _NEW or "by" in event:
+    if event["reason"] != NEW_TO_US or "by" in event:
         values.append(event["reason"])
     if "by" in event:
         values.append(event["by"])
@@ -138,7 +138,7 @@ def event_from_json(raw: bytes) -> dict[str, Any]:
     stored = loads(head)
     if not line_end:
         return dict(stored)
-    event: dict[str, Any] = {"reason": _NEW, **dict(zip((*_EVENT, "by"), stored, strict=False)), "ids": loads(ids)}
+    event: dict[str, Any] = {"reason": NEW_TO_US, **dict(zip((*_EVENT, "by"), stored, strict=False)), "ids": loads(ids)}
     event["at"] = loads(dumps(EPOCH + timedelta(microseconds=event["at"])))
     return event
 

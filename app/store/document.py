@@ -21,6 +21,7 @@ in full, also what the key says; they are read as well.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import MISSING
 from datetime import timedelta
 from functools import lru_cache
@@ -123,6 +124,11 @@ def to_memory(key: bytes | str, text: bytes, raw: bytes, accessed: bytes, count:
         **times,
         **rest,
     )
+
+
+def from_fields(key: bytes | str, fields: Mapping[bytes, bytes]) -> Memory:
+    """The same from fields by their names."""
+    return to_memory(key, fields[b"text"], fields[b"doc"], fields[b"accessed"], fields.get(b"count"))
 
 
 @lru_cache(maxsize=8192)

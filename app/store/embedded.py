@@ -30,17 +30,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import redis
 
 from app.child_process import spawn, terminate
+from app.config import Fsync
 from app.memory.errors import BackendUnavailable
 
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[str], None]
-Fsync = Literal["everysec", "always"]
 
 # Defaults of the module would silently cut long queries short (ON_TIMEOUT return) and long prefixes too. What changed
 # records leave in the index counts in how rare a word is until it is collected (every 30 s), by default never before

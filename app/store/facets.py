@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.memory.filters import MemoryFilter, TagFilter
-from app.memory.models import Entity, SessionRef
+from app.memory.models import Entity, Memory, SessionRef
 from app.store import index, keys
 from app.store.client import RedisClient, store_errors
 from app.store.query import compile_filter
-from app.store.records import PAGE_FIELDS, record_from_row
+from app.store.records import RecordRepository
 
 Facet = Literal["topics", "entities"]
 _FIELDS: dict[Facet, str] = {"topics": "topics", "entities": "ents"}
@@ -33,8 +33,9 @@ class FacetCount:
 class FacetRepository:
     """Counts values. Two round trips per call."""
 
-    def __init__(self, client: RedisClient) -> None:
+    def __init__(self, client: RedisClient, records: RecordRepository) -> None:
         self._client = client
+        self._records = records
 
     def counts(
         self, facet: Facet, condition: MemoryFilter, *, limit: int, offset: int = 0
@@ -58,11 +59,8 @@ class FacetRepository:
         groups = [dict(zip(row[::2], row[1::2], strict=True)) for row in reply[1:]]
         groups = [group for group in groups if group.get(b"value")]
         page = groups[offset : offset + limit]
-        with self._client.pipeline(transaction=False) as pipeline:
-            for group in page:
-                pipeline.hmget(group[b"example"], *PAGE_FIELDS)
-            rows = pipeline.execute() if page else []
-        return [_written(facet, group, row) for group, row in zip(page, rows, strict=True)], len(groups)
+        examples = self._records.read([group[b"example"] for group in page])
+        return [_written(facet, group, memory) for group, memory in zip(page, examples, strict=True)], len(groups)
 
     def names_in(self, session: SessionRef) -> list[Entity]:
         """The named things in the memories of a session, of known kind; the most frequent ones."""
@@ -77,9 +75,8 @@ class FacetRepository:
         return [Entity(count.value, count.kind) for count in counts if count.kind is not None]
 
 
-def _written(facet: Facet, group: dict[bytes, bytes], row: Sequence[bytes]) -> FacetCount:
+def _written(facet: Facet, group: dict[bytes, bytes], memory: Memory | None) -> FacetCount:
     folded = group[b"value"].decode()
-    memory = record_from_row(group[b"example"], row) if row[1] is not None else None
     values = getattr(memory, facet) if memory is not None else ()
     value = next((v for v in values if keys.fold(v) == folded), None)
     kind = _kinds(memory.metadata).get(folded) if memory is not None and facet == "entities" else None

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.memory.models import Memory, Scope
-from app.store import index, keys
+from app.store import document, index, keys
 from app.store.client import RedisClient, store_errors
 from app.store.query import folded_from, has_slot, states
 from app.store.records import PAGE_FIELDS, record_from_row
@@ -120,9 +120,8 @@ def _merged(replies: list[Any], own_key: bytes, own: list[Any]) -> tuple[Neighbo
         for key, fields in index.parse_search(reply)[1]:
             if key in found or b"doc" not in fields:
                 continue
-            row = [fields[b"text"], fields[b"doc"], fields[b"accessed"], fields.get(b"count", b"0")]
             distance = float(fields[b"dist"]) if b"dist" in fields else None
-            found[key] = Neighbour(record_from_row(key, row), int(fields[b"rev"]), distance)
+            found[key] = Neighbour(document.from_fields(key, fields), int(fields[b"rev"]), distance)
     if own_key not in found and own[-1] is not None:
         found[own_key] = Neighbour(record_from_row(own_key, own), int(own[-1]), None)
     return tuple(found.values())

@@ -90,8 +90,6 @@ def _neighbour(reply: list[Any]) -> Neighbour | None:
     if len(reply) < 2:
         return None
     fields = dict(zip(reply[1][::2], reply[1][1::2], strict=True))
-    memory = document.to_memory(
-        fields[b"__key"], fields[b"text"], fields[b"doc"], fields[b"accessed"], fields.get(b"count")
-    )
+    memory = document.from_fields(fields[b"__key"], fields)
     # From the document: of sortable numbers the index returns twelve digits.
     return Neighbour(memory.id, memory.text, memory.previous, place_of(memory))

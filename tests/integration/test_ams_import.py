@@ -20,7 +20,7 @@ from app.config import Settings
 from app.container import Container
 from app.store.embedded import find_search_module, find_server
 from tests.support.builders import unique
-from tests.support.redis_server import embedded_redis
+from tests.support.redis_server import answers, embedded_redis
 from tests.support.stack import Server, Stack, free_port
 from tests.support.waiting import wait_until
 
@@ -44,18 +44,11 @@ def json_source(tmp_path: Path) -> Iterator[redis.Redis]:
         server = spawn([*command, "--loadmodule", str(module)], stdout=log, stderr=log, death_signal=signal.SIGKILL)
     client = redis.Redis(port=port, protocol=2)
     try:
-        wait_until(lambda: _answers(client), 10, "the server with RedisJSON answers")
+        wait_until(lambda: answers(client), 10, "the server with RedisJSON answers")
         yield client
     finally:
         client.close()
         kill_group(server)
-
-
-def _answers(client: redis.Redis) -> bool:
-    try:
-        return bool(client.ping())
-    except redis.ConnectionError:
-        return False
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from app.store.outbox import Outbox
 from app.store.records import RecordRepository
 from app.store.sessions import FoldTrigger, SessionRepository
 from app.store.vectors import DEFAULT, Spaces
+from tests.support.redis_server import answers
 from tests.support.stack import free_port
 from tests.support.waiting import wait_until
 
@@ -142,13 +143,6 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Shard]]:
     finally:
         for process in processes:
             kill_group(process)
-
-
-def answers(node: redis.Redis) -> bool:
-    try:
-        return bool(node.ping())
-    except redis.ConnectionError:
-        return False
 
 
 def whole(node: redis.Redis) -> bool:

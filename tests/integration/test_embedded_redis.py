@@ -19,6 +19,7 @@ from app.memory.errors import BackendUnavailable
 from app.store import embedded
 from app.store.embedded import SEARCH_CONFIG, EmbeddedRedis, attach_or_start
 from app.store.search_check import require_search
+from tests.support.redis_server import answers
 
 pytestmark = pytest.mark.integration
 
@@ -293,10 +294,3 @@ def test_a_redis_without_search_is_refused_with_advice(tmp_path):
         process.wait()
     with pytest.raises(BackendUnavailable, match="does not answer"):
         require_search(redis.Redis(port=port))
-
-
-def answers(connection: redis.Redis) -> bool:
-    try:
-        return bool(connection.ping())
-    except redis.ConnectionError:
-        return False

@@ -14,7 +14,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import redis
+
 from app.store.embedded import EmbeddedRedis
+
+
+def answers(client: redis.Redis) -> bool:
+    """Whether there is a server, and it is ready for commands."""
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
 
 
 class FillableRedis(EmbeddedRedis):

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from app.memory.dedup.judge import SAME_WORDS, Judgement, Radii, Verdict, judge, mergeable, newer, slot_keys, stated
 from app.memory.dedup.merge import confirm, merge
 from app.memory.identity import fingerprint, slot_mark
-from app.memory.models import Memory, memory_hash
+from app.memory.models import NEW_TO_US, Memory, memory_hash
 from app.store.changes import Change
 from app.store.neighbours import Neighbour, Probe
 
@@ -104,7 +104,7 @@ class Planner:
             decided = self._decide(probe, known)
             if decided is not None:
                 return decided
-        self._store(memory, probe.vector, "nothing like it was known")
+        self._store(memory, probe.vector, NEW_TO_US)
         return Outcome("stored", memory.id)
 
     # -- the memories around ---------------------------------------------------------------------------------------
