@@ -116,6 +116,12 @@ class Settings(BaseSettings):
     default_mcp_namespace: OptionalStr = Field(None, description="Namespace of MCP calls that name none.")
     default_mcp_user_id: OptionalStr = Field(None, description="User of MCP calls that name none.")
     web_threads: int = Field(16, ge=1, description="Threads of one gunicorn worker.")
+    web_active_threads: int = Field(
+        3,
+        ge=1,
+        description="How many of them work at once; the others wait for their turn, or for a model or endpoint. More "
+        "where a round trip to Redis takes over 2 ms.",
+    )
     web_workers: int = Field(
         2, ge=1, description="gunicorn worker processes: one for each core that requests may use; about 200 MB each."
     )

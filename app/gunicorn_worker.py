@@ -14,11 +14,14 @@ from typing import Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from app.config import get_settings
+from app.turns import Turns
+
 LINGER_MILLISECONDS = 2
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """See above; in all else it is gthread."""
+    """See above, and `app.turns`; in all else it is gthread."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -26,6 +29,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._submitted = 0
         self._begins = itertools.count(1)
         self._begun = 0
+        self._turns = Turns(get_settings().web_active_threads)
 
     def enqueue_req(self, conn: TConn) -> None:
         """Hand a connection to some thread."""
@@ -35,10 +39,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def handle(self, conn: TConn) -> Any:
         """Answer a request, and those that follow it at once."""
         self._begun = next(self._begins)
-        kept = super().handle(conn)
+        kept = self._answer(conn)
         while kept is True and self._nobody_waits() and _more_comes(conn):
-            kept = super().handle(conn)
+            kept = self._answer(conn)
         return kept
+
+    def _answer(self, conn: TConn) -> Any:
+        with self._turns.mine():
+            return super().handle(conn)
 
     def _nobody_waits(self) -> bool:
         return self.alive and not self.cfg.is_ssl and self._begun >= self._submitted

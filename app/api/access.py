@@ -17,6 +17,7 @@ from app.auth.errors import MissingCredential, TooManyRequests, Unauthorized
 from app.auth.warning import warn_open
 from app.config import Settings
 from app.memory.permissions import NOBODY, Rate, act_as
+from app.turns import leave
 
 # Open to everybody: probes, and the description of the API. They touch nobody's data.
 OPEN = frozenset({"get_health", "get_liveness", "get_readiness"})
@@ -127,6 +128,7 @@ def _limit_heavy_views(app: Flask, places: threading.BoundedSemaphore) -> None:
             return None
         if places.acquire(blocking=False):
             g.heavy = True
+            leave()
             return None
         response = jsonify({"detail": "The server is busy with other requests of this kind; try again in a moment"})
         response.status_code = 429

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from app.config import Settings
 from app.memory.errors import BackendUnavailable, ModelFailure
 from app.providers.interfaces import Reranker
+from app.turns import aside
 
 
 class CrossEncoderReranker:
@@ -40,6 +41,7 @@ class CrossEncoderReranker:
         except (OSError, ValueError) as error:
             raise ModelFailure(f"the reranker {model} cannot be loaded: {error}") from error
 
+    @aside()
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """One relevance per text; higher is better."""
         with self._lock:
@@ -64,6 +66,7 @@ class HttpReranker:
         self._timeout = timeout_seconds
         self._name = "documents"
 
+    @aside()
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """One relevance per text; higher is better."""
         try:

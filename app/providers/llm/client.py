@@ -18,6 +18,7 @@ from app.providers.llm.failures import Failure, judge, pause_before
 from app.providers.llm.parsing import Unusable, conforming, parse_json
 from app.providers.llm.prices import cost_of
 from app.providers.tokens import count_tokens
+from app.turns import aside
 
 log = structlog.get_logger(__name__)
 
@@ -122,6 +123,7 @@ class OpenAIGenerator:
         longest = max(5.0, 0.75 * self._settings.task_time_limit_seconds)
         return time.monotonic() + min(seconds or longest, longest)
 
+    @aside()
     def _complete(
         self, call: _Call, messages: Chat, *, schema: Mapping[str, Any] | None = None, max_tokens: int | None = None
     ) -> str:
