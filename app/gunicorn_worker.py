@@ -45,7 +45,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return kept
 
     def _answer(self, conn: TConn) -> Any:
-        with self._turns.mine():
+        with self._turns:
             return super().handle(conn)
 
     def _nobody_waits(self) -> bool:

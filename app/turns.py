@@ -21,8 +21,8 @@ _thread = threading.local()
 class _Turn:
     """One thread's turn, now or later."""
 
-    def __init__(self) -> None:
-        self.comes = threading.Event()
+    __slots__ = ("comes",)
+    comes: threading.Event
 
 
 class Turns:
@@ -35,14 +35,12 @@ class Turns:
         self._working: dict[_Turn, None] = {}  # those who began first come first
         self._waiting: deque[_Turn] = deque()
 
-    @contextmanager
-    def mine(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """Have a turn, which `aside` and `leave` may give back before the end."""
         self.take()
-        try:
-            yield
-        finally:
-            leave()
+
+    def __exit__(self, *_error: object) -> None:
+        leave()
 
     def take(self, *, first: bool = False) -> None:
         """Wait for a turn for this thread; `first`: before all others."""
@@ -50,6 +48,7 @@ class Turns:
         with self._lock:
             waits = len(self._working) >= self._at_once
             if waits:
+                turn.comes = threading.Event()
                 (self._waiting.appendleft if first else self._waiting.append)(turn)
             else:
                 self._working[turn] = None

@@ -26,7 +26,7 @@ class Threads:
         wait_until(lambda: name in self.began or len(self.turns._waiting) > waiting, 5)
 
     def _work(self, name: str, steps_aside: bool) -> None:
-        with self.turns.mine():
+        with self.turns:
             self.began.append(name)
             if steps_aside:
                 with aside():
@@ -97,9 +97,9 @@ def test_threads_that_hang_hold_up_nobody_twice(threads):
 
 def test_a_turn_ends_with_an_error_and_can_be_left_before_its_end():
     turns = Turns(1)
-    with pytest.raises(ValueError, match="wrong"), turns.mine():
+    with pytest.raises(ValueError, match="wrong"), turns:
         raise ValueError("wrong")
-    with turns.mine():
+    with turns:
         assert leave() is turns
         assert leave() is None
         assert not turns._working
