@@ -29,6 +29,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._submitted = 0
         self._begins = itertools.count(1)
         self._begun = 0
+        self._is_plain = not self.cfg.is_ssl
         self._turns = Turns(get_settings().web_active_threads)
 
     def enqueue_req(self, conn: TConn) -> None:
@@ -49,7 +50,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return super().handle(conn)
 
     def _nobody_waits(self) -> bool:
-        return self.alive and not self.cfg.is_ssl and self._begun >= self._submitted
+        return self.alive and self._is_plain and self._begun >= self._submitted
 
 
 def _more_comes(conn: TConn) -> bool:

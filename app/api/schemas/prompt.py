@@ -78,9 +78,10 @@ class PromptSchema(AnswerSchema):
         fields.Nested(MemoryResultSchema), allow_none=True, metadata={"description": "Null without a search or hits"}
     )
 
+    _hit: ClassVar[MemoryResultSchema] = MemoryResultSchema()
+
     def to_wire(self, value: HydratedPrompt) -> dict[str, Any]:
         """Message contents are objects, not strings."""
-        hit = MemoryResultSchema()
         return {
             "messages": [
                 {
@@ -89,5 +90,5 @@ class PromptSchema(AnswerSchema):
                 }
                 for m in value.messages
             ],
-            "long_term_memories": [hit.to_wire(f) for f in value.memories] if value.memories else None,
+            "long_term_memories": [self._hit.to_wire(f) for f in value.memories] if value.memories else None,
         }
