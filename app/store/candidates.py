@@ -14,16 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from app.store import index
+from app.store.document import CUE_SEPARATOR
 from app.store.query import WORDS_WEIGHT, any_clause, compile_text
 from app.store.vectors import VectorSpace
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
-CUE_SEPARATOR = "\x1f"
 CUES = 5
 # Where the graph is walked, it is with more care than the index's own EF_RUNTIME. Figures: docs/retrieval.md.
-WALK_BREADTH = 200
-_RETURNED = ("accessed", "cues")
+WALK_BREADTH = 250
+# A record that was never shown since it was created has no `accessed`: that comes last, so that it moves no other.
+_RETURNED = ("cues", "accessed")
 
 
 class Hit(NamedTuple):
@@ -152,7 +153,7 @@ def count_command(query: str) -> list[Any]:
 
 def from_replies(vector_reply: list[Any] | None, text_reply: list[Any] | None) -> Candidates:
     """What the two commands answered, each candidate once."""
-    near, told = _columns(vector_reply, b"dist"), _columns(text_reply)
+    near, told = _columns(vector_reply), _columns(text_reply, scored=True)
     place_of = {key: place for place, key in enumerate(near.keys)}
     fresh = [place for place, key in enumerate(told.keys) if key not in place_of]
     keys = near.keys + [told.keys[place] for place in fresh]
@@ -167,10 +168,11 @@ def from_replies(vector_reply: list[Any] | None, text_reply: list[Any] | None) -
     bm25[rows] = _numbers(told.scores) / WORDS_WEIGHT
     text_place[rows] = range(len(rows))
     created, said, conversations, names, digests = cue_columns(cues)
+    shown = _numbers(accessed)
     return Candidates(
         keys,
         created,
-        _numbers(accessed),
+        np.where(np.isnan(shown), created, shown),
         distance,
         bm25,
         vector_place,
@@ -196,28 +198,27 @@ class _Columns(NamedTuple):
     cues: list[bytes]
 
 
-def _columns(reply: list[Any] | None, score: bytes | None = None) -> _Columns:
-    """A reply's rows, without documents that vanished meanwhile; the score is that field, else the one of WITHSCORES.
+def _columns(reply: list[Any] | None, *, scored: bool = False) -> _Columns:
+    """A reply's rows, without documents that vanished meanwhile; the score is that of WITHSCORES or the first field.
 
-    All rows name their fields in one order.
+    Rows name their fields in the order of the command.
     """
     if not reply:
         return _Columns([], [], [], [])
-    width = 2 if score else 3
+    width = 3 if scored else 2
     keys, fields = reply[1::width], reply[width::width]
-    scores: list[bytes] = [] if score else reply[2::width]
-    full = len(_RETURNED) * 2 + (2 if score else 0)
-    if None in fields or set(map(len, fields)) != {full}:
-        kept = [place for place, row in enumerate(fields) if row is not None and len(row) == full]
+    scores: list[bytes] = reply[2::width] if scored else []
+    least = 2 if scored else 4
+    if None in fields or min(map(len, fields), default=least) < least:
+        kept = [place for place, row in enumerate(fields) if row is not None and len(row) >= least]
         keys, fields = [keys[place] for place in kept], [fields[place] for place in kept]
         scores = [scores[place] for place in kept] if scores else []
-    at = {name: place + 1 for place, name in enumerate(fields[0]) if place % 2 == 0} if fields else {}
-    column = {name: [row[place] for row in fields] for name, place in at.items()}
     return _Columns(
         keys,
-        column.get(score, []) if score else scores,
-        column.get(b"accessed", []),
-        column.get(b"cues", []),
+        scores if scored else [row[1] for row in fields],
+        # nan: not shown since it was created
+        [row[least + 1] if len(row) > least else b"nan" for row in fields],
+        [row[least - 1] for row in fields],
     )
 
 

@@ -224,6 +224,7 @@ def _change_args(change: Change, vectors: Mapping[str, bytes]) -> list[Any]:
         "1" if change.history else "0",
         tombstone,
         "" if made is None else repr(made),
+        ",".join(sorted(change.keeps)),
     ]
     fields: dict[str, Any] = {}
     if memory is not None:

@@ -16,6 +16,7 @@ from redisvl.schema import IndexSchema
 
 from app.store import keys
 from app.store.client import RedisClient
+from app.store.query import UNSAID
 from app.store.vectors import VectorSpace
 
 MEMORIES = "ltm"
@@ -39,15 +40,16 @@ def memories_schema(version: int, spaces: Sequence[VectorSpace]) -> IndexSchema:
     context. `said` and `arrived` order the turns of a session. `idn`, `markn`, `slotn` are numbers for id,
     fingerprint and the only attribute, which records of 0.1 have as tags (`id`, `fp`, `slot`): a tag that one memory
     alone has costs 180 bytes.
-    M and EF_CONSTRUCTION are RediSearch's own defaults; EF_RUNTIME is raised from 10, at which the graph alone
-    finds 0.90 of the exact top ten over 54,000 records (measured on the peer).
+    M is below RediSearch's own 16, which takes 57 bytes more and finds hardly more (docs/retrieval.md);
+    EF_CONSTRUCTION is its default; EF_RUNTIME is raised from 10, at which the graph alone finds 0.90 of the exact top
+    ten over 54,000 records (measured on the peer).
     """
     graph = {
         "algorithm": "hnsw",
         "distance_metric": "cosine",
-        "m": 16,
+        "m": 12,
         "ef_construction": 200,
-        "ef_runtime": 100,
+        "ef_runtime": 120,
     }
 
     def vector(space: VectorSpace) -> dict[str, Any]:
@@ -58,7 +60,8 @@ def memories_schema(version: int, spaces: Sequence[VectorSpace]) -> IndexSchema:
             "index": {"name": f"{MEMORIES}-v{version}", "prefix": keys.RECORD_PREFIX, "key_separator": ""},
             "fields": [
                 _tag("id"),
-                *(_tag(name) for name in ("ns", "user", "sess", "type", "strat", "topics", "tals", "ents")),
+                *(_tag(name) for name in ("ns", "user", "topics", "tals", "ents")),
+                *(_tag(name, index_missing=True) for name in UNSAID),
                 # Fingerprint, single-valued attributes, folded ids, "1" once superseded, and by what.
                 *(_tag(name) for name in ("fp", "slot", "aka", "old", "by")),
                 _number("from"),
@@ -121,11 +124,15 @@ def exists(client: RedisClient, alias: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class IndexInfo:
-    """What the search module says about an index; `dimensions` and `precisions` are those of its fields of vectors."""
+    """What the search module says about an index; `dimensions` and `precisions` are those of its fields of vectors.
+
+    `optional` fields are those of which it knows the records that lack them.
+    """
 
     name: str
     documents: int
     fields: tuple[str, ...]
+    optional: tuple[str, ...]
     dimensions: Mapping[str, int]
     precisions: Mapping[str, str]
     indexing: bool
@@ -141,10 +148,12 @@ def describe(client: RedisClient, alias: str) -> IndexInfo | None:
     except redis.ResponseError:
         return None
     attributes = [_pairs(row) for row in info["attributes"]]
+    optional = [a for a, row in zip(attributes, info["attributes"], strict=True) if "INDEXMISSING" in map(_str, row)]
     return IndexInfo(
         name=_str(info["index_name"]),
         documents=int(info["num_docs"]),
         fields=tuple(_str(row["identifier"]) for row in attributes),
+        optional=tuple(_str(row["identifier"]) for row in optional),
         dimensions={_str(row["identifier"]): int(row["dim"]) for row in attributes if "dim" in row},
         precisions={_str(row["identifier"]): _str(row["data_type"]).lower() for row in attributes if "dim" in row},
         indexing=bool(int(float(info["indexing"]))),
@@ -155,8 +164,9 @@ def describe(client: RedisClient, alias: str) -> IndexInfo | None:
 
 
 def missing_fields(memories: IndexInfo, spaces: Sequence[VectorSpace] = ()) -> list[str]:
-    """What an index of memories lacks that this version asks for."""
-    return sorted({*memories_schema(1, spaces).field_names} - {*memories.fields})
+    """What an index of memories lacks that this version asks for: fields, or to be asked which records lack one."""
+    lacking = {*memories_schema(1, spaces).field_names} - {*memories.fields}
+    return sorted({*lacking, *(f"missing {name}" for name in UNSAID.keys() - {*memories.optional})})
 
 
 def _pairs(reply: list[Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ CHUNK = 100
 # How many memories that an id was folded into, of a fact, of an attribute are looked at; a longer timeline is cut at
 # its far end.
 MOST_IDS, MOST_COPIES, MOST_VALUES = 3, 5, 60
-_RETURNED = ("dist", "text", "doc", "rev", "accessed", "count")
+_RETURNED = ("dist", *PAGE_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,9 @@ _TAG_FIELDS = {
     "memory_type": "type",
     "extraction_strategy": "strat",
 }
+# What a record leaves out where it is this (earlier ones say it), and the times that are `created` where left out.
+UNSAID = {"sess": keys.NONE, "type": "semantic", "strat": "discrete"}
+_AS_CREATED = ("accessed", "from")
 _TIME_FIELDS = {"created_at": "created", "last_accessed": "accessed", "event_date": "event"}
 _FOLDED = ("topics", "ents")
 _QUOTED = re.compile(r'["\u201c\u201d]([^"\u201c\u201d]+)["\u201c\u201d]')
@@ -49,8 +52,7 @@ def _validity(as_of: datetime | None) -> str:
     if as_of is None:
         return CURRENT
     moment = _seconds(as_of)
-    begun = f"(@from:[-inf {moment}] | (@created:[-inf {moment}] -@from:[-inf +inf]))"
-    return f"{begun} -@to:[-inf {moment}]"
+    return f"{_within('from', f'-inf {moment}')} -@to:[-inf {moment}]"
 
 
 def has_id(memory_id: str) -> str:
@@ -76,15 +78,22 @@ def states(fingerprint: str) -> str:
     return f"(@markn:[{number} {number}] | @fp:{{{fingerprint}}})"
 
 
+def _encoded(value: str) -> str:
+    return keys.encode(value or None)
+
+
 def _value(field: str, value: str) -> str:
-    encoded = keys.fold(value) if field in _FOLDED else keys.encode(value or None)
+    encoded = keys.fold(value) if field in _FOLDED else _encoded(value)
     return encoded.replace("-", "\\-") or "__none__"
 
 
-def _one_of(field: str, values: tuple[str, ...], suffix: str = "") -> str:
-    wanted = "|".join(_value(field, v) + suffix for v in values)
+def _one_of(field: str, values: Sequence[str], prefixes: Sequence[str] = ()) -> str:
+    wanted = "|".join([_value(field, v) for v in values] + [f"{_value(field, v)}*" for v in prefixes])
     if field == "topics":  # a topic is also found by its id and by the labels that it had before a refit
         return f"(@topics:{{{wanted}}}|@tals:{{{wanted}}})"
+    unsaid = UNSAID.get(field)
+    if unsaid and (unsaid in map(_encoded, values) or unsaid.startswith(tuple(map(_encoded, prefixes)))):
+        return f"(@{field}:{{{wanted}}}|ismissing(@{field}))"
     return f"@{field}:{{{wanted}}}"
 
 
@@ -93,14 +102,13 @@ def _tag(field: str, f: TagFilter) -> list[str]:
     if f.eq is not None:
         parts.append(_one_of(field, (f.eq,)))
     if f.or_startswith is not None:
-        values = [_value(field, v) for v in f.any or ()] + [f"{_value(field, v)}*" for v in f.or_startswith]
-        parts.append(f"@{field}:{{{'|'.join(values)}}}")
+        parts.append(_one_of(field, f.any or (), f.or_startswith))
     elif f.any is not None:
         parts.append(_one_of(field, f.any))
     if f.all is not None:
         parts += [_one_of(field, (value,)) for value in f.all]
     if f.startswith is not None:
-        parts.append(_one_of(field, (f.startswith,), "*"))
+        parts.append(_one_of(field, (), (f.startswith,)))
     if f.ne is not None:
         parts.append(f"-{_one_of(field, (f.ne,))}")
     if f.none is not None:
@@ -117,16 +125,22 @@ def _time(field: str, f: TimeFilter) -> list[str]:
         (f.lt, "-inf", "({}"),
     ):
         if value is not None:
-            parts.append(f"@{field}:[{low} {high}]".replace("{}", _seconds(value)))
+            parts.append(_within(field, f"{low} {high}".replace("{}", _seconds(value))))
     if f.between is not None:
         low = "" if f.inclusive in ("both", "left") else "("
         high = "" if f.inclusive in ("both", "right") else "("
-        parts.append(f"@{field}:[{low}{_seconds(f.between[0])} {high}{_seconds(f.between[1])}]")
+        parts.append(_within(field, f"{low}{_seconds(f.between[0])} {high}{_seconds(f.between[1])}"))
     for value, sign in ((f.eq, ""), (f.ne, "-")):
         if value is not None:
             second = math.floor(value.timestamp())
-            parts.append(f"{sign}@{field}:[{second} ({second + 1}]")
+            parts.append(sign + _within(field, f"{second} ({second + 1}"))
     return parts
+
+
+def _within(field: str, span: str) -> str:
+    if field in _AS_CREATED:
+        return f"(@{field}:[{span}] | (@created:[{span}] -@{field}:[-inf +inf]))"
+    return f"@{field}:[{span}]"
 
 
 def _seconds(value: datetime) -> str:

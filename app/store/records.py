@@ -15,15 +15,15 @@ from app.memory.indexing_text import context_text, is_turn, names_of, needs_cont
 from app.memory.models import Memory, Scope
 from app.store import document, index, keys
 from app.store.analysis import digest, stems, words
-from app.store.candidates import CUE_SEPARATOR, Candidates, Hit, count_command, from_replies, search_commands
+from app.store.candidates import Candidates, Hit, count_command, from_replies, search_commands
 from app.store.client import RedisClient, store_errors
 from app.store.large_filters import LargeFilters
-from app.store.query import CURRENT, compile_filter, folded_from, has_id
+from app.store.query import CURRENT, UNSAID, compile_filter, folded_from, has_id
 from app.store.scripts import script
 from app.store.turns import place_of
 from app.store.vectors import DEFAULT, VectorSpace
 
-PAGE_FIELDS = ("text", "doc", "accessed", "count", "rev")
+PAGE_FIELDS = (*document.FIELDS, "rev")
 # Records read by one call of a script, which nothing interrupts.
 READ_AT_ONCE = 200
 
@@ -173,7 +173,7 @@ class RecordRepository:
             "LIMIT", "0", str(limit), "DIALECT", "2",
         )  # fmt: skip
         return [
-            RecordRow(record_from_row(key, row), int(row[4]), self._space.from_bytes(row[5]), float(row[6]))
+            RecordRow(record_from_row(key, row), int(row[-3]), self._space.from_bytes(row[-2]), float(row[-1]))
             for key, row in zip(reply[1:], self._read_rows(reply[1:], self._space.field, "put"), strict=True)
             if row[1] is not None
         ]
@@ -294,12 +294,12 @@ def stamp_command(condition: MemoryFilter) -> list[Any] | None:
     return ["MGET", keys.scope_version(scope), keys.erased(scope)]
 
 
-def _hit(key: bytes, cues: bytes, accessed: bytes) -> Hit:
-    created, said, conversation, names, digest = cues.decode().split(CUE_SEPARATOR)
+def _hit(key: bytes, cues: bytes, accessed: bytes | None) -> Hit:
+    created, said, conversation, names, digest = cues.decode().split(document.CUE_SEPARATOR)
     return Hit(
         key,
         float(created),
-        float(accessed),
+        float(accessed or created),
         said=float(said) if said else None,
         conversation=conversation,
         names=names,
@@ -307,12 +307,8 @@ def _hit(key: bytes, cues: bytes, accessed: bytes) -> Hit:
     )
 
 
-def _folded(values: Sequence[str]) -> str:
-    return ",".join(dict.fromkeys(keys.fold(v) for v in values if v.strip()))
-
-
 def _topic_tags(memory: Memory) -> dict[str, str]:
-    tags = {"topics": _folded(memory.topics), "tals": _folded(memory.topic_aliases)}
+    tags = {"topics": document.tag(memory.topics), "tals": document.tag(memory.topic_aliases)}
     return {name: value for name, value in tags.items() if value}
 
 
@@ -325,16 +321,16 @@ def record_to_hash(memory: Memory, *, slots: Sequence[str] = (), valid_from: dat
         "idn": keys.number(memory.id),
         "ns": keys.encode(memory.namespace),
         "user": keys.encode(memory.user_id),
-        "sess": keys.encode(memory.session_id),
-        "type": keys.encode(memory.memory_type),
-        "strat": keys.encode(memory.extraction_strategy),
         "text": memory.text,
         "created": repr(memory.created_at.timestamp()),
-        "accessed": repr(memory.last_accessed.timestamp()),
         "own": " ".join(stems(memory.text)),
         "cues": _cues(memory),
         "doc": document.dumps(memory),
     }
+    told = {"sess": memory.session_id, "type": memory.memory_type, "strat": memory.extraction_strategy}
+    fields |= {name: tag for name, value in told.items() if (tag := keys.encode(value)) != UNSAID[name]}
+    if memory.last_accessed != memory.created_at:
+        fields["accessed"] = repr(memory.last_accessed.timestamp())
     if memory.access_count:
         fields["count"] = memory.access_count
     if context := " ".join(stems(context_text(memory))):
@@ -356,7 +352,7 @@ def record_to_hash(memory: Memory, *, slots: Sequence[str] = (), valid_from: dat
         fields |= {"said": repr(said), "arrived": arrived}
     fields |= _topic_tags(memory)
     if memory.entities:
-        fields["ents"] = _folded(memory.entities)
+        fields["ents"] = document.tag(memory.entities)
     return fields
 
 
@@ -367,11 +363,11 @@ def _cues(memory: Memory) -> str:
     conversation = keys.conversation(memory.scope, memory.session_id) if turn else ""
     names = ",".join(" ".join(words(name)) for name in names_of(memory))
     created = repr(memory.created_at.timestamp())
-    return CUE_SEPARATOR.join(
+    return document.CUE_SEPARATOR.join(
         (created, repr(said.timestamp()) if said else "", conversation, names, digest(memory.text))
     )
 
 
 def record_from_row(key: bytes | str, row: Sequence[bytes]) -> Memory:
     """The memory under a key, from the PAGE_FIELDS of its record."""
-    return document.to_memory(key, *row[:4])
+    return document.to_memory(key, *row[: len(document.FIELDS)])

@@ -14,6 +14,7 @@ from app.store.client import RedisClient, store_errors
 from app.store.query import has_id
 
 Direction = Literal["before", "after"]
+_LOADED = ("@__key", *(f"@{name}" for name in document.FIELDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,7 @@ def _command(memory: Memory, direction: Direction) -> list[Any]:
     # Only turns have `arrived`. The memory itself may be stored already, at another place.
     query = f"{scope} @arrived:[-inf +inf] -{has_id(memory.id)} ({there})"
     return ["FT.AGGREGATE", index.MEMORIES, query, "SORTBY", "4", "@said", order, "@arrived", order, "MAX", "1",
-            "LIMIT", "0", "1", "LOAD", "5", "@__key", "@text", "@doc", "@accessed", "@count",
-            "DIALECT", "2"]  # fmt: skip
+            "LIMIT", "0", "1", "LOAD", str(len(_LOADED)), *_LOADED, "DIALECT", "2"]  # fmt: skip
 
 
 def _neighbour(reply: list[Any]) -> Neighbour | None:

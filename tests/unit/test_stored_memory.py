@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
 
 from app.memory.models import Memory, MemoryType, memory_hash
-from app.store import codec, keys
+from app.store import codec, document, keys
 from app.store.records import record_from_row, record_to_hash
 from app.store.vectors import VectorSpace
 
@@ -41,13 +42,14 @@ ANONYMOUS = replace(PLAIN, id="-", persisted_at=None, entities=("Anna",), metada
 MEMORIES = [PLAIN, HASHED, RICH, ENRICHED, EDITED, CLIENTS, ANONYMOUS]
 
 
-def back(memory: Memory, doc: bytes | None = None) -> Memory:
-    fields = {"count": 0, **record_to_hash(memory, valid_from=NOW)}
-    fields["doc"] = doc or fields["doc"]
-    row = [
-        v if isinstance(v, bytes) else str(v).encode() for v in map(fields.get, ("text", "doc", "accessed", "count"))
-    ]
+def back(memory: Memory, **fields: bytes) -> Memory:
+    stored = {**record_to_hash(memory, valid_from=NOW), **fields}
+    row = [v if v is None or isinstance(v, bytes) else str(v).encode() for v in map(stored.get, document.FIELDS)]
     return record_from_row(keys.record(memory.scope, memory.id), row)
+
+
+def doc_of(memory: Memory) -> Any:
+    return codec.loads(record_to_hash(memory, valid_from=NOW)["doc"])
 
 
 @pytest.mark.parametrize("memory", MEMORIES)
@@ -57,26 +59,48 @@ def test_a_memory_comes_back_as_it_was(memory):
 
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_a_document_that_says_everything_as_earlier_ones_did_is_read(memory):
-    assert back(memory, codec.dumps(codec.memory_to_json(memory))) == memory
+    accessed = repr(memory.last_accessed.timestamp()).encode()
+    assert back(memory, doc=codec.dumps(codec.memory_to_json(memory)), accessed=accessed) == memory
+
+
+def test_a_document_with_all_its_names_as_before_0_2_is_read():
+    doc = {
+        "c": round(NOW.timestamp() * 1e6), "p": 0, "t": ["boats", "sea"], "n": {"Anna": "PERSON", "Oslo": "GPE"},
+        "a": "keywords", "m": {"trip": 3},
+    }  # fmt: skip
+    memory = replace(ENRICHED, memory_hash=memory_hash(ENRICHED))
+    assert back(memory, doc=codec.dumps(doc)) == memory
+
+
+@pytest.mark.parametrize("created", [datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC), datetime(1, 1, 1, tzinfo=UTC)])
+def test_a_time_that_seconds_do_not_say_exactly_comes_back(created):
+    memory = replace(PLAIN, created_at=created, last_accessed=NOW, updated_at=NOW, persisted_at=NOW)
+    assert back(memory) == memory
+
+
+@pytest.mark.parametrize("topics", [("Boats",), ("boats", "Sea"), (" sea",), ("sea", "sea"), ("São Paulo",), ("a,b",)])
+def test_topics_come_back_as_they_were_written(topics):
+    memory = replace(PLAIN, topics=topics)
+    assert back(memory) == memory
+    assert all(topic == topic.casefold() for topic in topics) or "t" in doc_of(memory)[-1]
 
 
 def test_a_document_says_only_what_is_not_taken_for_granted():
-    said = codec.loads(record_to_hash(HASHED, valid_from=NOW)["doc"])
-    assert said == {"c": round(NOW.timestamp() * 1e6), "p": 0}
+    assert doc_of(HASHED) == [0]
 
 
-def test_a_document_says_once_what_metadata_repeats():
-    said = codec.loads(record_to_hash(ENRICHED, valid_from=NOW)["doc"])
-    assert said["n"] == {"Anna": "PERSON", "Oslo": "GPE"}
-    assert (said["t"], said["a"], said["m"]) == (["boats", "sea"], "keywords", {"trip": 3})
-    assert "m" in codec.loads(record_to_hash(CLIENTS, valid_from=NOW)["doc"])
+def test_a_document_says_once_what_metadata_and_tags_repeat():
+    memory = replace(ENRICHED, memory_hash=memory_hash(ENRICHED))
+    assert doc_of(memory) == [0, None, {"Anna": "PERSON", "Oslo": "GPE"}, 1, {"m": {"trip": 3}}]
+    assert "m" in doc_of(CLIENTS)[-1]
 
 
 def test_a_record_leaves_out_what_goes_without_saying():
     fields = record_to_hash(HASHED, valid_from=NOW)
-    assert not {"count", "all", "from", "id"} & fields.keys()
-    later = record_to_hash(replace(HASHED, access_count=2), valid_from=NOW - timedelta(days=1))
-    assert {"count", "from"} <= later.keys()
+    assert not {"count", "all", "from", "id", "accessed", "sess", "type", "strat"} & fields.keys()
+    shown = replace(RICH, last_accessed=NOW + timedelta(days=1))
+    later = record_to_hash(shown, valid_from=NOW - timedelta(days=1))
+    assert {"count", "from", "accessed", "sess", "type", "strat"} <= later.keys()
 
 
 def test_a_turn_is_stored_with_its_own_words_and_those_of_its_context_apart():

@@ -7,7 +7,8 @@
 --       11 what became of memories, to be counted: JSON [[verdict, encoded id], …]
 --       then per change: kind ('put'|'drop')  encoded id  expected revision ('' any, '0' absent)  fingerprint
 --       exclusive ('1': the fingerprint must not be another current memory's)  event JSON ('' none)
---       keep history ('1'|'0')  tombstone JSON ('' none)  stated (s, '' any)  number of fields  field, value…
+--       keep history ('1'|'0')  tombstone JSON ('' none)  stated (s, '' any)  fields that stay, with commas
+--       number of fields  field, value…
 -- Returns { 'ok', sequence, { per change: status, id } } or { 'conflict', id }.
 local function current(id)
   local key = ARGV[6] .. id
@@ -32,11 +33,12 @@ end
 local erased = redis.call('GET', KEYS[5])
 local changes, at = {}, 12
 for i = 1, tonumber(ARGV[8]) do
-  local count = tonumber(ARGV[at + 9])
+  local count = tonumber(ARGV[at + 10])
   local change = {
     kind = ARGV[at], id = ARGV[at + 1], expected = ARGV[at + 2], fingerprint = ARGV[at + 3],
     exclusive = ARGV[at + 4] == '1', event = ARGV[at + 5], history = ARGV[at + 6] == '1', tombstone = ARGV[at + 7],
-    stated = ARGV[at + 8], from = at + 10, to = at + 9 + count, record = KEYS[6 + 2 * i], versions = KEYS[7 + 2 * i],
+    stated = ARGV[at + 8], stays = ARGV[at + 9], from = at + 11, to = at + 10 + count,
+    record = KEYS[6 + 2 * i], versions = KEYS[7 + 2 * i],
   }
   for j = change.from, change.to, 2 do
     change.embedded = change.embedded or is_vector(ARGV[j])
@@ -120,23 +122,19 @@ for i = 1, #changes do
       statuses[#statuses + 1] = known and 'dropped' or 'absent'
     else
       local fields = { 'mark', change.fingerprint, 'rev', tostring(sequence), 'put', ARGV[2] }
-      local given = {}
       for j = change.from, change.to, 2 do
         fields[#fields + 1] = ARGV[j]
         fields[#fields + 1] = ARGV[j + 1]
-        given[ARGV[j]] = true
       end
-      -- What the change leaves out stays: what searches counted, and the vectors of an unchanged text. One vector
-      -- of a changed text and another of the old one would not go together.
-      local names = { 'accessed', 'count' }
-      if not change.embedded then
-        for name in string.gmatch(ARGV[10], '[^,]+') do
-          names[#names + 1] = name
-        end
+      -- What stays: what searches counted, and the vectors of an unchanged text. One vector of a changed text and
+      -- another of the old one would not go together.
+      local names = {}
+      for name in string.gmatch(change.embedded and change.stays or change.stays .. ',' .. ARGV[10], '[^,]+') do
+        names[#names + 1] = name
       end
-      local kept = redis.call('HMGET', change.record, unpack(names))
+      local kept = #names > 0 and redis.call('HMGET', change.record, unpack(names)) or {}
       for j, name in ipairs(names) do
-        if not given[name] and kept[j] then
+        if kept[j] then
           fields[#fields + 1] = name
           fields[#fields + 1] = kept[j]
         end
