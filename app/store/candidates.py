@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
 CUES = 5
 # Where the graph is walked, it is with more care than the index's own EF_RUNTIME. Figures: docs/retrieval.md.
-WALK_BREADTH = 250
+WALK_BREADTH = 220
 # A record that was never shown since it was created has no `accessed`: that comes last, so that it moves no other.
 _RETURNED = ("cues", "accessed")
 

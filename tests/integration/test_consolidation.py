@@ -20,7 +20,7 @@ from app.memory.identity import new_id
 from app.memory.lifecycle import ForgetPolicy, tenant_filter
 from app.memory.models import Batch, BatchRef, Memory, Message, Scope, Session, SessionRef, utc_now
 from app.memory.search import SearchRequest
-from app.store import codec, keys
+from app.store import document, keys
 from app.store.compaction import CompactionRepository
 from tests.quality.evolving_facts import measure
 from tests.support.builders import unique
@@ -173,8 +173,8 @@ def comparable(state: dict[str, Any]) -> dict[str, Any]:
     for key, fields in state.items():
         if key.startswith("ltm:"):
             found[key] = {f: v for f, v in fields.items() if f not in quiet}
-            doc = codec.loads(fields[b"doc"])
-            found[key][b"doc"] = {k: v for k, v in doc.items() if k not in ("aliases", "last_accessed")}
+            memory = document.from_fields(key, fields)
+            found[key][b"doc"] = replace(memory, last_accessed=memory.created_at, access_count=0, aliases=())
     return found
 
 
