@@ -43,7 +43,7 @@ def plan(engine: Container, target: VectorSpace, say: Say) -> None:
     seconds = time.monotonic() - started
     info = index.describe(engine.redis, index.MEMORIES)
     count = info.documents if info else 0
-    # A vector in the record, and in the graph once more with its links (16 neighbours on the lowest level).
+    # A vector in the record, and in the graph once more with its links (24 neighbours on the lowest level).
     needed = count * (2 * target.element_bytes * target.dimensions + 400)
     say(f"from {spaces.serving.label}")
     say(f"to   {target.label}, which answers ({seconds * 1000:.0f} ms for the first texts)")

@@ -135,9 +135,10 @@ def graph(
     truth = exact(vectors, queries)
     yield "| memories | type | M | EF_CONSTRUCTION | stored/s | MB | EF_RUNTIME | recall@10 | p50 ms | p99 ms |"
     yield "|---|---|---|---|---|---|---|---|---|---|"
-    shapes = [("FLOAT16", 16, 200)]
+    shapes = [("FLOAT16", 12, 200)]
     if not only_default:
         shapes += [
+            ("FLOAT16", 16, 200),
             ("FLOAT32", 16, 200),
             ("FLOAT16", 8, 200),
             ("FLOAT32", 8, 200),
@@ -174,7 +175,7 @@ def tenants(client: redis.Redis, base: Vectors, size: int) -> Iterator[str]:
     asked = (about(0, QUERIES), about(1, QUERIES))
     yield "| memories | tenant | queries | index | policy | recall@100 | p50 ms | p99 ms |"
     yield "|---|---|---|---|---|---|---|---|"
-    for algorithm, attributes in (("HNSW", ("M", 16, "EF_CONSTRUCTION", 200, "EF_RUNTIME", 100)), ("FLAT", ())):
+    for algorithm, attributes in (("HNSW", ("M", 12, "EF_CONSTRUCTION", 200, "EF_RUNTIME", 120)), ("FLAT", ())):
         create(client, algorithm, "FLOAT32", algorithm, *attributes)
         fill(client, algorithm, "FLOAT32", vectors, names)
         policies = ("", " HYBRID_POLICY ADHOC_BF", " HYBRID_POLICY BATCHES")
