@@ -38,8 +38,9 @@ class CeleryBackground:
 
     def promote(self, session: SessionRef, run_id: str) -> None:
         """Start the promotion of a session."""
-        with_llm = get_settings().resolved_extraction_backend == "llm"
-        self._send(pipelines.promotion(session, run_id, with_llm=with_llm))
+        settings = get_settings()
+        with_llm = settings.resolved_extraction_backend == "llm"
+        self._send(pipelines.promotion(session, run_id, with_llm=with_llm, judged_by_llm=settings.llm_configured))
 
     def process(self, batch: BatchRef) -> None:
         """Start the chain for a stored batch."""

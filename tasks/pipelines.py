@@ -31,10 +31,15 @@ from tasks.steps import (
 )
 
 
-def promotion(session: SessionRef, run_id: str, *, with_llm: bool) -> Any:
-    """From a session's messages to its memories; extracting and grounding may be the language model's."""
-    queue = Queue.LLM if with_llm else Queue.ML
-    steps = (replace(one, queue=queue) if one in (extract, ground) else one for one in _in_order("promotion"))
+def promotion(session: SessionRef, run_id: str, *, with_llm: bool, judged_by_llm: bool) -> Any:
+    """From a session's messages to its memories; extracting and grounding may be the language model's.
+
+    Indexing asks a language model about uncertain pairs, where there is one: no place in `ml` may wait for that.
+    """
+    queues = {extract: Queue.LLM, ground: Queue.LLM} if with_llm else {}
+    if not judged_by_llm:
+        queues |= dict.fromkeys((deduplicate, index, acknowledge), Queue.ML)
+    steps = (replace(one, queue=queues.get(one, one.queue)) for one in _in_order("promotion"))
     return _chain(pack(session), *steps, run_id=run_id)
 
 

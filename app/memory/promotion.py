@@ -452,12 +452,10 @@ class Promotion:
         return ([m.text for m in part] for part in self._parts(batch, step))
 
     def _parts(self, batch: Batch, step: str, size: int = PROGRESS_TEXTS) -> Iterator[Sequence[Memory]]:
-        """The records of a batch in parts; the batch's task shows how far the step is."""
-        total = len(batch.records)
-        for start in range(0, total, size):
+        """The records of a batch in parts; the batch's task shows how far the step is, until the next one begins."""
+        for start in range(0, len(batch.records), size):
             self._progress(batch, step, start)
             yield batch.records[start : start + size]
-        self._progress(batch, step, total)
 
     def _progress(self, batch: Batch, step: str, done: int) -> None:
         if batch.task_id:

@@ -67,6 +67,7 @@ class SessionRepository:
         self._put = script(client, "session_put")
         self._get = script(client, "session_get")
         self._ack = script(client, "session_ack")
+        self._lease = script(client, "session_lease")
         self._known_namespaces: set[str | None] = set()
 
     # -- documents -----------------------------------------------------------------------------------------------
@@ -244,14 +245,8 @@ class SessionRepository:
     # -- promotion -----------------------------------------------------------------------------------------------
 
     def acquire_lease(self, ref: SessionRef, token: str, seconds: float) -> bool:
-        """Become (or stay) the one promotion of this session."""
-        key = keys.session_lease(ref)
-        if self._client.set(key, token, nx=True, px=int(seconds * 1000)):
-            return True
-        if self._client.get(key) == token.encode():
-            self._client.pexpire(key, int(seconds * 1000))
-            return True
-        return False
+        """Become (or stay) the one promotion of this session. One round trip."""
+        return bool(self._lease([keys.session_lease(ref)], [token, int(seconds * 1000)]))
 
     def release_lease(self, ref: SessionRef, token: str) -> None:
         """Let another promotion of this session start: this one failed."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from app.memory.models import Candidate
+from app.providers.spacy_models import spacy_model
 
 Texts = Callable[..., list[str]]
 
@@ -120,3 +125,22 @@ def test_days_are_those_of_the_speakers_time_zone(memories: Callable[..., list])
 
 def test_an_unknown_time_zone_is_utc(texts: Texts) -> None:
     assert texts("I sold my car yesterday.", timezone="Mars/Olympus") == ["User sold User's car on 2026-03-09"]
+
+
+def test_a_statement_that_a_message_has_word_for_word_is_parsed_once(
+    memories: Callable[..., list[Candidate]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nlp = spacy_model()
+    parsed: list[str] = []
+    pipe = type(nlp).pipe
+
+    def noting(self: Language, texts: Iterable[str], **options: object) -> Iterator[Doc]:
+        texts = list(texts)
+        parsed.extend(texts)
+        return pipe(self, texts, **options)
+
+    monkeypatch.setattr(type(nlp), "pipe", noting)
+    said = ["I moved to Oslo on May 2nd.", "I work at a bank and live in Bern."]
+    found = [memory.text for memory in memories(*said)]
+    assert found == ["User moved to Oslo on 2025-05-02", "User works at a bank", "User lives in Bern"]
+    assert parsed == [*said, "I live in Bern"], "which no message has word for word"

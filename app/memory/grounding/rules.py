@@ -17,7 +17,7 @@ from app.word_sets import word_set
 
 if TYPE_CHECKING:
     from spacy.language import Language
-    from spacy.tokens import Doc
+    from spacy.tokens import Doc, Span, Token
 
 # "I decided to move in May": the date is that of the plan.
 _AHEAD = word_set("decide plan agree arrange promise intend choose commit hope want schedule sign")
@@ -40,11 +40,32 @@ def ground_candidates(turns: Sequence[Turn], candidates: Sequence[Candidate], nl
     """The candidates rewritten so that they stand on their own, one for one, as far as rules can."""
     discourse = _read(turns)
     by_id = {turn.message.id: index for index, turn in enumerate(turns)}
-    grounded: list[Candidate] = []
-    for candidate, doc in zip(candidates, nlp.pipe([candidate.text for candidate in candidates]), strict=True):
-        sources = [by_id[source] for source in candidate.extracted_from if source in by_id]
-        grounded.append(_grounded(candidate, doc, turns, sources, discourse) if sources else candidate)
-    return grounded
+    sources = [[by_id[source] for source in candidate.extracted_from if source in by_id] for candidate in candidates]
+    docs = [
+        _read_before(candidate.text, [turns[i] for i in found])
+        for candidate, found in zip(candidates, sources, strict=True)
+    ]
+    unread = nlp.pipe([candidate.text for candidate, doc in zip(candidates, docs, strict=True) if doc is None])
+    return [
+        _grounded(candidate, next(unread) if doc is None else doc, turns, found, discourse) if found else candidate
+        for candidate, doc, found in zip(candidates, docs, sources, strict=True)
+    ]
+
+
+def _read_before(text: str, turns: Iterable[Turn]) -> Doc | None:
+    """The parse of a statement that a message has word for word and as one clause: parsing is what grounding costs."""
+    for turn in turns:
+        for doc in turn.docs:
+            start = doc.text.find(text)
+            span = doc.char_span(start, start + len(text)) if start >= 0 else None
+            if span is not None and len(_tops(span)) == 1:
+                return span.as_doc()
+    return None
+
+
+def _tops(span: Span) -> list[Token]:
+    """The words of a span that depend on none of its other words."""
+    return [token for token in span if token.head == token or not span.start <= token.head.i < span.end]
 
 
 def _read(turns: Iterable[Turn]) -> Discourse:
