@@ -50,7 +50,7 @@ def test_a_refit_under_load_through_the_api() -> None:
         api = Api(stack.http, unique("topics"))
         started = time.perf_counter()
         tasks = [
-            api.create(*(text for text, _ in pairs[start : start + BATCH]), user_id="u")["task_id"]
+            api.create(*(text for text, _ in pairs[start : start + BATCH]), user_id="u", deduplicate=False)["task_id"]
             for start in range(0, len(pairs), BATCH)
         ]
         for task_id in tasks:

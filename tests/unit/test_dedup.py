@@ -9,6 +9,7 @@ import pytest
 
 from app.memory.dedup.claim import read
 from app.memory.dedup.fold import Folder
+from app.memory.dedup.frames import other_thing
 from app.memory.dedup.judge import Radii, Verdict, compare, judge
 from app.memory.dedup.merge import MAX_ALIASES, merge
 from app.memory.dedup.plan import Planner, tombstone
@@ -222,3 +223,34 @@ def test_compaction_folds_into_the_pinned_or_older_one_and_never_drops_a_pinned_
     near = [[Neighbour(m, r, 0.0) for m, r, _v in rows]] * 3
     folding = Folder(Radii(), semantic=True, at=NOW).plan(rows, near)
     assert [(c.memory_id, c.memory is None) for c in folding.changes if c.memory is None] == [("a", True)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "replaced"),
+    [
+        ("The tap in the hallway is leaking", "The tap in the living room is leaking", ("hallway", "living room")),
+        ("Carlos jogs before breakfast", "Ingrid jogs before breakfast", ("Carlos", "Ingrid")),
+        ("The tap drips this winter.", "The tap drips during the holidays.", ("this winter", "during the holidays")),
+        ("User's sister paints", "User's uncle paints", ("sister", "uncle")),
+        # other words for the same
+        ("The sofa in the attic is grey", "The couch in the attic is grey", None),
+        ("User takes the bus every day", "User takes the bus each day", None),
+        ("User practices judo", "User does judo", None),
+        ("User has a house in Malaga", "User owns a house in Malaga", None),
+        # numbers and days have rules of their own
+        ("The cache is flushed at 3 am", "The cache is flushed at 03:00", None),
+        # more, not another
+        ("User drinks tea in the morning", "User drinks green tea in the morning", None),
+        ("The tap in the hall leaks", "The tap in the hall leaks", None),
+        ("", "", None),
+    ],
+)
+def test_one_sentence_with_another_thing_in_it(old, new, replaced):
+    assert other_thing(old, new) == replaced
+    assert other_thing(new, old) == (replaced and replaced[::-1])
+
+
+def test_going_to_something_is_no_move_from_it():
+    stored = "Carlos went to a concert with the cello and drums"
+    assert verdict(stored, "Carlos went to a concert with a banjo and drums") is Verdict.DISTINCT
+    assert verdict("User works at Acme", "User went from Acme to Globex") is Verdict.UPDATES

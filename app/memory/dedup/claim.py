@@ -93,6 +93,10 @@ def stem(word: str) -> str:
     return stem_word(lexicon.SYNONYMS.get(stemmed, stemmed))
 
 
+# Stems of words that make no difference by themselves.
+LIGHT = frozenset(stem(word) for word in lexicon.LIGHT_WORDS)
+
+
 @lru_cache(maxsize=1_024)
 def read(text: str) -> Claim:
     """Read a text."""

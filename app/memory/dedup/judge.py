@@ -14,7 +14,8 @@ from datetime import datetime
 from typing import Literal
 
 from app.memory.dedup import lexicon
-from app.memory.dedup.claim import Claim, read, stem
+from app.memory.dedup.claim import LIGHT, Claim, read, stem
+from app.memory.dedup.frames import other_thing
 from app.memory.dedup.slots import Slot
 from app.memory.identity import normalised
 from app.memory.models import Memory, MemoryType
@@ -206,9 +207,6 @@ def _says_more(old: Claim, slot: Slot) -> bool:
 # -- conflicts -------------------------------------------------------------------------------------------------------
 
 
-_LIGHT = frozenset(stem(word) for word in lexicon.LIGHT_WORDS)
-
-
 def _other_subject(old: Claim, new: Claim) -> bool:
     if old.subject == new.subject:
         return False
@@ -390,8 +388,8 @@ def _in_conflict(old: Claim, new: Claim, conflict: str, distance: float, radii: 
             return Judgement(Verdict.UPDATES, "true again")
         return Judgement(Verdict.DISTINCT, conflict)
     # Everything else that the stored text says must be said again: a service that changed hands is still in Go.
-    left_out = {w for w in old.content - new.content if w not in _LIGHT and w not in _kind_stems(conflict)}
-    added = {w for w in new.content - old.content if w not in _LIGHT and w not in _kind_stems(conflict)}
+    left_out = {w for w in old.content - new.content if w not in LIGHT and w not in _kind_stems(conflict)}
+    added = {w for w in new.content - old.content if w not in LIGHT and w not in _kind_stems(conflict)}
     if new.changes and same_subject and distance <= radii.reach and not left_out and len(added) <= 2 and old.content:
         return Judgement(Verdict.UPDATES, f"changed: {conflict}")
     return Judgement(Verdict.DISTINCT, conflict)
@@ -407,7 +405,8 @@ def _named_before(old: Claim, new: Claim) -> bool:
 
 
 _FROM_TO = re.compile(
-    r"\b(?:switched|changed|moved|upgraded|migrated|went|swapped|traded|replaced)\b(?: \w+){0,2}? (?:from )?"
+    r"\b(?:(?:switched|changed|upgraded|migrated|swapped|traded|replaced)\b(?: \w+){0,2}? (?:from )?|"
+    r"(?:went|moved)\b(?: \w+){0,2}? from )"
     r"(?:the |a |an |her |his |their )?"
     r"(?P<old>[\w .#+-]{2,40}?) (?:to|for|with|by) (?:the |a |an )?(?P<new>[\w .#+-]{2,60})",
     re.IGNORECASE,
@@ -452,6 +451,9 @@ def _without_conflict(old: Claim, new: Claim, distance: float, radii: Radii) -> 
     overlap = len(common) / len(union) if union else 1.0
     if distance > radii.same:
         return Judgement(Verdict.DISTINCT, f"distance {distance:.2f}")
+    replaced = other_thing(old.text, new.text)
+    if replaced is not None:
+        return Judgement(Verdict.DISTINCT, f"{replaced[1]} in the place of {replaced[0]}", uncertain=True)
     if common and (not only_old or not only_new):
         narrowed = _narrowed(old, new) or _narrowed(new, old)
         if _possessed_and_more(old, new, only_new) or _possessed_and_more(new, old, only_old):
@@ -481,7 +483,7 @@ def _without_conflict(old: Claim, new: Claim, distance: float, radii: Radii) -> 
 
 def _extra(claim: Claim, other: Claim) -> set[str]:
     """What a text says that the other does not: content, numbers, dates and names."""
-    light = {w for w in claim.content - other.content if w in _LIGHT}
+    light = {w for w in claim.content - other.content if w in LIGHT}
     names = {
         n for n in claim.names if not any(_part_of(n, m) for m in other.names) and not set(n.split()) <= other.words
     }
