@@ -8,8 +8,10 @@ import pytest
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from app.memory.extraction.rules import RulesExtractor
 from app.memory.models import Candidate
 from app.providers.spacy_models import spacy_model
+from tests.unit.conftest import a_window
 
 Texts = Callable[..., list[str]]
 
@@ -144,3 +146,11 @@ def test_a_statement_that_a_message_has_word_for_word_is_parsed_once(
     found = [memory.text for memory in memories(*said)]
     assert found == ["User moved to Oslo on 2025-05-02", "User works at a bank", "User lives in Bern"]
     assert parsed == [*said, "I live in Bern"], "which no message has word for word"
+
+
+def test_a_statement_without_a_known_source_takes_no_other_ones_parse(extractor: RulesExtractor) -> None:
+    window = a_window("I moved to Oslo on May 2nd.")
+    stray = Candidate("Greta sails in the summer", ("nobody",))
+    own = Candidate("I live in Oslo", ("m0",))
+    found = [candidate.text for candidate in extractor.repair(window, [stray, own])]
+    assert found == ["Greta sails in the summer", "User lives in Oslo"]

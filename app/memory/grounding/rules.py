@@ -45,10 +45,11 @@ def ground_candidates(turns: Sequence[Turn], candidates: Sequence[Candidate], nl
         _read_before(candidate.text, [turns[i] for i in found])
         for candidate, found in zip(candidates, sources, strict=True)
     ]
-    unread = nlp.pipe([candidate.text for candidate, doc in zip(candidates, docs, strict=True) if doc is None])
+    grounded = list(zip(candidates, docs, sources, strict=True))
+    unread = nlp.pipe([candidate.text for candidate, doc, found in grounded if found and doc is None])
     return [
         _grounded(candidate, next(unread) if doc is None else doc, turns, found, discourse) if found else candidate
-        for candidate, doc, found in zip(candidates, docs, sources, strict=True)
+        for candidate, doc, found in grounded
     ]
 
 
