@@ -15,13 +15,13 @@ from typing import Any
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from app.config import get_settings
-from app.turns import Turns
+from app.thread_turns import Turns
 
 LINGER_MILLISECONDS = 2
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """See above, and `app.turns`; in all else it is gthread."""
+    """See above, and `app.thread_turns`; in all else it is gthread."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -6,6 +6,7 @@ than most steps do. Each step still stands alone: it can be repeated, and a retr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -39,15 +40,12 @@ def promotion(session: SessionRef, run_id: str, *, with_llm: bool, judged_by_llm
     queues = {extract: Queue.LLM, ground: Queue.LLM} if with_llm else {}
     if not judged_by_llm:
         queues |= dict.fromkeys((deduplicate, index, acknowledge), Queue.ML)
-    steps = (replace(one, queue=queues.get(one, one.queue)) for one in _in_order("promotion"))
-    return _chain(pack(session), *steps, run_id=run_id)
+    return _chain(pack(session), *_in_order("promotion", queues), run_id=run_id)
 
 
 def create(batch: BatchRef) -> Any:
     """A large direct create: searchable first, then enriched like a small one. Indexing embeds: it needs the model."""
-    by_model = (deduplicate, index)
-    steps = (replace(one, queue=Queue.ML) if one in by_model else one for one in _in_order("create_memories"))
-    return _chain(pack(batch), *steps)
+    return _chain(pack(batch), *_in_order("create_memories", dict.fromkeys((deduplicate, index), Queue.ML)))
 
 
 def enrich(batch: BatchRef) -> Any:
@@ -65,8 +63,10 @@ def view_run(work: ViewRunRef) -> Any:
     return _chain(pack(work), refresh_view)
 
 
-def _in_order(task_type: str) -> list[Step]:
-    return [step_named(name) for name in STEPS[task_type]]
+def _in_order(task_type: str, queues: Mapping[Step, Queue]) -> list[Step]:
+    """The steps of a kind of task, those in `queues` in another queue than their own."""
+    steps = [step_named(name) for name in STEPS[task_type]]
+    return [replace(one, queue=queues.get(one, one.queue)) for one in steps]
 
 
 def _chain(reference: list[Any], *steps: Step, run_id: str | None = None) -> Any:

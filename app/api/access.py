@@ -17,7 +17,7 @@ from app.auth.errors import MissingCredential, TooManyRequests, Unauthorized
 from app.auth.warning import warn_open
 from app.config import Settings
 from app.memory.permissions import NOBODY, Rate, act_as
-from app.turns import leave
+from app.thread_turns import leave
 
 # Open to everybody: probes, and the description of the API. They touch nobody's data.
 OPEN = frozenset({"get_health", "get_liveness", "get_readiness"})

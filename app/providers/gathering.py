@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from app.providers.interfaces import Embedder, Vectors
-from app.turns import aside
+from app.thread_turns import aside
 
 # A call with more texts gains nothing from company, and company would wait for it.
 ALONE_FROM = 16
@@ -50,12 +50,9 @@ class GatheringEmbedder:
         """Load the model."""
         self._embedder.warm()
 
+    @aside()
     def embed(self, texts: Sequence[str]) -> Vectors:
         """As the embedder itself."""
-        with aside():
-            return self._embed(texts)
-
-    def _embed(self, texts: Sequence[str]) -> Vectors:
         if not 0 < len(texts) < ALONE_FROM:
             return self._embedder.embed(texts)
         call = _Call(texts)

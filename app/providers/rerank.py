@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from app.config import Settings
 from app.memory.errors import BackendUnavailable, ModelFailure
 from app.providers.interfaces import Reranker
-from app.turns import aside
+from app.thread_turns import aside
 
 
 class CrossEncoderReranker:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.turns import Turns, aside, leave
+from app.thread_turns import Turns, aside, leave
 from tests.support.waiting import wait_until
 
 

@@ -7,29 +7,27 @@ in other words seldom keeps all the others, in their order.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from itertools import takewhile
 
 from app.memory.dedup.claim import LIGHT, stem
+from app.word_sets import word_set
 
 _WORD = re.compile(r"[\w'’&+#-]+")
 # In English a thing follows one of these. A verb hardly ever does, and another word for a deed is no other deed.
-_BEFORE_THINGS = frozenset(
+_BEFORE_THINGS = word_set(
     "the a an this that his her its their my our your in on at of for from with without during by about into onto "
-    "over under near through between against and or".split()
+    "over under near through between against and or"
 )
-_BEFORE_TIMES = frozenset("this last next every each in on during before after since until".split())
+_BEFORE_TIMES = word_set("this last next every each in on during before after since until")
 _LONGEST = 3
 
 
 def other_thing(old: str, new: str) -> tuple[str, str] | None:
     """What stands in the place of what, where two texts are alike word by word but for one thing; None if not so."""
     first, second = _WORD.findall(old), _WORD.findall(new)
-    shortest = min(len(first), len(second))
-    start = 0
-    while start < shortest and first[start].lower() == second[start].lower():
-        start += 1
-    end = 0
-    while end < shortest - start and first[-1 - end].lower() == second[-1 - end].lower():
-        end += 1
+    start = _alike(first, second)
+    end = _alike(first[start:][::-1], second[start:][::-1])
     before, after = first[start : len(first) - end], second[start : len(second) - end]
     if not (0 < len(before) <= _LONGEST and 0 < len(after) <= _LONGEST):
         return None
@@ -41,6 +39,11 @@ def other_thing(old: str, new: str) -> tuple[str, str] | None:
     if not one or not other or one <= other or other <= one:
         return None
     return " ".join(before), " ".join(after)
+
+
+def _alike(first: Sequence[str], second: Sequence[str]) -> int:
+    """How many words two texts begin with alike."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0].lower() == pair[1].lower(), zip(first, second, strict=False)))
 
 
 def _follows_lead(words: list[str], start: int) -> bool:

@@ -18,7 +18,7 @@ from app.providers.llm.failures import Failure, judge, pause_before
 from app.providers.llm.parsing import Unusable, conforming, parse_json
 from app.providers.llm.prices import cost_of
 from app.providers.tokens import count_tokens
-from app.turns import aside
+from app.thread_turns import aside
 
 log = structlog.get_logger(__name__)
 
