@@ -68,6 +68,8 @@ def test_other_words_for_a_fact_are_the_same(stored, incoming):
         ("The limit is 100 requests per second", "The limit is 100 requests per minute"),
         ("User lives in Portugal", "User lives in Lisbon"),
         ("User likes tea", "User likes green tea"),
+        ("User rates the film ★★★", "User rates the film ★★★★★"),
+        ("The wildcard of the search is *", "The wildcard of the search is ?"),
     ],
 )
 def test_however_near_look_alikes_stay_apart(stored, incoming):

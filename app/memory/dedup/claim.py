@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -56,6 +57,11 @@ _FOLLOWED = re.compile(r"([\w+#-]+) (?=([\w-]+))")
 _ARTICLE = re.compile(r"^(?:the|a|an|my|our|this|that)\s+", re.IGNORECASE)
 
 
+# Stars, hearts, faces, arrows and other signs that are no punctuation, by Unicode category; ASCII's have uses of their own
+# (Markdown, "&", "C++") and count where they stand alone. A face's skin (Sk) and the form of a sign (Mn) are no other sign.
+_SIGN_CATEGORIES = frozenset({"So", "Sm"})
+_ALONE = re.compile(r"(?<!\S)[*#@^~|\\<>=/%?]+(?!\S)")
+
 # What tells one of two things from the other when it stands before it: "red wine and green tea".
 _ATTRIBUTED = frozenset(word for line in lexicon.KINDS for word in line)
 
@@ -83,6 +89,7 @@ class Claim:
     relatives: frozenset[tuple[str, str]]
     pairs: frozenset[tuple[str, str]]
     slots: tuple[Slot, ...]
+    signs: frozenset[str]
 
 
 @lru_cache(maxsize=16_384)
@@ -137,7 +144,20 @@ def read(text: str) -> Claim:
             (a, stem(b)) for a, b in _FOLLOWED.findall(plain.lower()) if a in _ATTRIBUTED or _value(a) is not None
         ),
         slots=slots_of(plain),
+        signs=_signs(text),
     )
+
+
+def _signs(text: str) -> frozenset[str]:
+    """The runs of signs in a text: "★★★" is not "★★★★★"."""
+    if text.isascii():
+        return frozenset(_ALONE.findall(text))
+    telling = "".join(
+        character if not character.isascii() and unicodedata.category(character) in _SIGN_CATEGORIES else " "
+        for character in text
+        if unicodedata.category(character) not in ("Sk", "Mn")
+    )
+    return frozenset(telling.split()) | frozenset(_ALONE.findall(text))
 
 
 def _telling(word: str) -> bool:

@@ -250,6 +250,8 @@ def _conflict(old: Claim, new: Claim) -> str | None:
     if sorted(figures) == [(False, True), (True, False)]:
         # Not everything that looks like a year is one: "room 2037" is not "room 4658".
         return f"{_listed(new.numbers | new.dates)} instead of {_listed(old.numbers | old.dates)}"
+    if old.signs - new.signs and new.signs - old.signs:
+        return f"{_listed(new.signs - old.signs)} instead of {_listed(old.signs - new.signs)}"
     first_names, second_names = _names_apart(old, new)
     if first_names and second_names:
         return f"name {_listed(second_names)} instead of {_listed(first_names)}"
