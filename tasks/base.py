@@ -15,6 +15,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from app.container import Container, container
 from app.memory.errors import BackendUnavailable
 from app.memory.models import BatchRef, FoldRef, Scope, SessionRef, ViewRunRef, Work
+from app.thread_turns import Turns
 from tasks.celery_app import app
 from tasks.observing import ObservedTask, observed
 from tasks.progress import Progress, run_of
@@ -28,6 +29,9 @@ MAX_BACKOFF_SECONDS = 30.0
 REST_SECONDS = 15.0
 # Header of a chain's first task.
 BEGINS = "begins"
+
+# Where tasks run in threads most wait for a language model; those that have their answer go on in this number.
+_turns = Turns(2)
 
 Reference = list[Any]
 
@@ -144,7 +148,7 @@ def segment(self: StepTask, reference: Reference, names: list[str], run_id: str 
     """
     extra = () if run_id is None else (run_id,)
     begins = (self.request.headers or {}).get(BEGINS) and not self.request.retries
-    with Progress(self.engine.steps, run_of(unpack(reference), run_id)) as progress:
+    with _turns, Progress(self.engine.steps, run_of(unpack(reference), run_id)) as progress:
         for done, name in enumerate(names):
             progress.begin(name)
             try:

@@ -22,6 +22,7 @@ from app.store.batches import TaskRepository
 from app.store.outbox import Outbox
 from app.store.records import RecordRepository
 from app.store.views import ViewRepository
+from app.thread_turns import aside
 
 log = structlog.get_logger(__name__)
 FULL_RUN = "summary_view_full_run"
@@ -181,7 +182,7 @@ class SummaryViews:
         done = len(parts) - len(open_parts)
         failed = sum(part.known is not None and part.known.digest == _failed(part.digest, run) for part in parts)
         self._report(work, done, len(parts), failed)
-        with ThreadPoolExecutor(self._settings.summary_view_concurrency, "view") as pool:
+        with aside(), ThreadPoolExecutor(self._settings.summary_view_concurrency, "view") as pool:
             jobs: list[Future[PartitionSummary]] = []
             try:
                 jobs = [pool.submit(self._summarize, view, part, run, until) for part in open_parts]

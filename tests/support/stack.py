@@ -179,7 +179,7 @@ class Stack(Server):
     def start_workers_per_queue(self) -> None:
         """Start one worker for each queue, as docker/compose.yaml has them; does not wait for them."""
         self.environment["WORKER_METRICS_PORT"] = "0"  # one port cannot be all of theirs
-        for queue, pool in (("ml", ("-c", "2")), ("llm", ("-P", "threads", "-c", "16")), ("store", ("-c", "2"))):
+        for queue, pool in (("ml", ("-c", "2")), ("llm", ("-P", "threads", "-c", "32")), ("store", ("-c", "2"))):
             self._spawn(
                 f"worker-{queue}", "celery", "-A", "tasks.celery_app", "worker", "-Q", queue, *pool,
                 "-n", f"{queue}-{self.port}@%h", "-l", "INFO", "--without-gossip", "--without-mingle",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,7 @@ from tests.support.scripted_llm import (
     refused,
     slowly,
 )
+from tests.support.waiting import wait_until
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -203,6 +205,40 @@ def test_a_slow_endpoint_is_given_up_at_the_deadline(make, scripted_llm):
     with pytest.raises(BackendUnavailable):
         ask(make(llm_timeout_seconds=1, llm_max_retries=9), deadline_seconds=1.5)
     assert time.monotonic() - started < 2.9
+
+
+def test_more_calls_than_may_run_wait_for_each_other(make, scripted_llm):
+    scripted_llm.reply_always(slowly(0.2, as_json(TEA)))
+    client = make(llm_max_concurrency=2)
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(lambda _: ask(client), range(6))) == [TEA] * 6
+    assert scripted_llm.most_in_flight == 2
+
+
+def test_waiting_for_others_counts_only_for_calls_with_a_deadline_of_their_own(make, scripted_llm):
+    scripted_llm.reply(slowly(0.8, as_json(TEA)))
+    client = make(llm_max_concurrency=1)
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(ask, client)
+        wait_until(lambda: scripted_llm.chats, 5)
+        patient = client._call("extract", "big", None, None)
+        before = patient.deadline
+        waiting = pool.submit(client._enter, patient)
+        with pytest.raises(BackendUnavailable, match="no room"):
+            ask(client, deadline_seconds=0.2)
+        assert first.result() == TEA
+        client._leave(waiting.result(), "ok")
+    assert 0.2 < patient.deadline - before < 0.9
+    assert len(scripted_llm.chats) == 1
+
+
+@pytest.mark.parametrize("bad", [error(401), error(500), hang_up()])
+def test_a_failed_call_leaves_its_place_to_the_next(make, scripted_llm, bad):
+    scripted_llm.reply(bad)
+    client = make(llm_max_concurrency=1, llm_max_retries=0)
+    with pytest.raises(BackendUnavailable):
+        ask(client)
+    assert ask(client, deadline_seconds=2.0) == {"memories": []}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -55,11 +56,13 @@ class OpenAIGenerator:
 
     def __init__(self, settings: Settings, *, gate: Gate, ledger: Ledger) -> None:
         import openai
+        from openai.types.chat import ChatCompletion
 
         self._settings = settings
         self._gate = gate
         self._ledger = ledger
         self._error = openai.OpenAIError
+        self._answer = ChatCompletion
         self._client = openai.OpenAI(
             # A local endpoint needs no key, but the client insists on one.
             api_key=settings.openai_api_key or "none",
@@ -68,6 +71,8 @@ class OpenAIGenerator:
             max_retries=0,
         )
         self._refused: dict[str, frozenset[str]] = {}
+        # The gate can only be asked again and again; who waits here goes on as soon as another thread has its answer.
+        self._slots = threading.Semaphore(settings.llm_max_concurrency)
 
     def generate_json(
         self,
@@ -85,7 +90,7 @@ class OpenAIGenerator:
         do not follow the schema are left out.
         """
         chosen = model or self._settings.generation_model
-        call = _Call(purpose, chosen, namespace, self._deadline(deadline_seconds))
+        call = self._call(purpose, chosen, namespace, deadline_seconds)
         asked: list[Mapping[str, str]] = list(messages)
         problem = ""
         for attempt in range(1, JSON_ATTEMPTS + 1):
@@ -110,7 +115,7 @@ class OpenAIGenerator:
     ) -> str:
         """One completion as plain text. Raises BackendUnavailable, ModelFailure."""
         chosen = model or self._settings.generation_model
-        call = _Call(purpose, chosen, namespace, self._deadline(deadline_seconds))
+        call = self._call(purpose, chosen, namespace, deadline_seconds)
         content = self._complete(call, messages, max_tokens=max_tokens).strip()
         if not content:
             raise ModelFailure(f"{chosen} answered {purpose} with nothing")
@@ -118,10 +123,11 @@ class OpenAIGenerator:
 
     # -- one completion --------------------------------------------------------------------------------------------
 
-    def _deadline(self, seconds: float | None) -> float:
+    def _call(self, purpose: str, model: str, namespace: str | None, seconds: float | None) -> _Call:
         # A task must end before its time limit, whatever the endpoint does.
         longest = max(5.0, 0.75 * self._settings.task_time_limit_seconds)
-        return time.monotonic() + min(seconds or longest, longest)
+        deadline = time.monotonic() + min(seconds or longest, longest)
+        return _Call(purpose, model, namespace, deadline, patient=seconds is None)
 
     @aside()
     def _complete(
@@ -132,12 +138,16 @@ class OpenAIGenerator:
         while True:
             token = self._enter(call)
             request = self._request(call, messages, schema, max_tokens)
+            timeout = max(1.0, min(self._settings.llm_timeout_seconds, call.deadline - time.monotonic()))
             try:
-                answer = self._client.chat.completions.create(**request)
+                # Not `chat.completions.create`: it would check the request against its types, which takes 1 ms.
+                answer = self._client.post(
+                    "/chat/completions", body=request, cast_to=self._answer, options={"timeout": timeout}
+                )
             except self._error as error:
                 failure = judge(error)
                 pause = pause_before(attempt, failure)
-                self._gate.leave(
+                self._leave(
                     token,
                     "failed" if failure.broken else "neutral",
                     pause_seconds=pause if failure.retry_after_seconds is not None else 0.0,
@@ -149,23 +159,38 @@ class OpenAIGenerator:
                 attempt += 1
                 continue
             except BaseException:  # a time limit: free the slot, whatever stops the task
-                self._gate.leave(token, "neutral")
+                self._leave(token, "neutral")
                 raise
-            self._gate.leave(token, "ok")
+            self._leave(token, "ok")
             return self._content(call, messages, answer)
 
     def _enter(self, call: _Call) -> str:
         """Wait for admission; the token of the slot. Raises BackendUnavailable when that takes too long."""
         token = uuid.uuid4().hex
-        while True:
-            wait, reason = self._gate.enter(token)
-            if not wait:
-                return token
-            if reason == "open":
-                raise BackendUnavailable(f"the model endpoint keeps failing; next attempt in {wait:.0f} s")
-            if time.monotonic() + wait > call.deadline:
-                raise BackendUnavailable(f"no room for a model call ({reason}); asked to wait {wait:.0f} s")
-            time.sleep(wait * random.uniform(0.8, 1.2))
+        began = time.monotonic()
+        if not self._slots.acquire(timeout=max(0.0, call.deadline - began)):
+            raise BackendUnavailable("no room for a model call: as many run as LLM_MAX_CONCURRENCY allows")
+        if call.patient:
+            call.deadline += time.monotonic() - began
+        try:
+            while True:
+                wait, reason = self._gate.enter(token)
+                if not wait:
+                    return token
+                if reason == "open":
+                    raise BackendUnavailable(f"the model endpoint keeps failing; next attempt in {wait:.0f} s")
+                if time.monotonic() + wait > call.deadline:
+                    raise BackendUnavailable(f"no room for a model call ({reason}); asked to wait {wait:.0f} s")
+                time.sleep(wait * random.uniform(0.8, 1.2))
+        except BaseException:
+            self._slots.release()
+            raise
+
+    def _leave(self, token: str, outcome: Literal["ok", "failed", "neutral"], *, pause_seconds: float = 0.0) -> None:
+        try:
+            self._gate.leave(token, outcome, pause_seconds=pause_seconds)
+        finally:
+            self._slots.release()
 
     def _request(
         self, call: _Call, messages: Chat, schema: Mapping[str, Any] | None, max_tokens: int | None
@@ -174,7 +199,6 @@ class OpenAIGenerator:
         request: dict[str, Any] = {
             "model": call.model,
             "messages": [dict(message) for message in messages],
-            "timeout": max(1.0, min(self._settings.llm_timeout_seconds, call.deadline - time.monotonic())),
         }
         if max_tokens is not None:
             name = next((n for n in ("max_completion_tokens", "max_tokens") if n not in refused), None)
@@ -250,15 +274,20 @@ class OpenAIGenerator:
 
 
 class _Call:
-    """What stays the same over the attempts of one call. `deadline` is in monotonic seconds."""
+    """What stays the same over the attempts of one call.
 
-    __slots__ = ("deadline", "model", "namespace", "purpose")
+    `deadline` is in monotonic seconds; the time for which a `patient` call waits for others of its process does not
+    count. Only tasks in threads wait so, which have no time limit.
+    """
 
-    def __init__(self, purpose: str, model: str, namespace: str | None, deadline: float) -> None:
+    __slots__ = ("deadline", "model", "namespace", "patient", "purpose")
+
+    def __init__(self, purpose: str, model: str, namespace: str | None, deadline: float, *, patient: bool) -> None:
         self.purpose = purpose
         self.model = model
         self.namespace = namespace
         self.deadline = deadline
+        self.patient = patient
 
 
 def _complaint(content: str, problem: str) -> list[Mapping[str, str]]:
