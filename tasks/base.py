@@ -147,8 +147,10 @@ def segment(self: StepTask, reference: Reference, names: list[str], run_id: str 
     `run_id` goes to the first step of a promotion, which opens the batch under it.
     """
     extra = () if run_id is None else (run_id,)
+    whole = (reference, names, *extra)
     begins = (self.request.headers or {}).get(BEGINS) and not self.request.retries
-    with _turns, Progress(self.engine.steps, run_of(unpack(reference), run_id)) as progress:
+    batches = self.engine.batches
+    with _turns, batches.held(), Progress(self.engine.steps, run_of(unpack(reference), run_id)) as progress:
         for done, name in enumerate(names):
             progress.begin(name)
             try:
@@ -158,12 +160,18 @@ def segment(self: StepTask, reference: Reference, names: list[str], run_id: str 
                             unpack(reference), time.time() + self.engine.settings.promotion_lease_seconds
                         )
                     result = _steps[name].function(self.engine, unpack(reference), *extra)
+                if name == names[-1]:
+                    batches.store_noted()
             except Exception as error:
                 error.add_note(name)  # so that the failure's record says which of the steps it was
                 if not isinstance(error, TRANSIENT) or self.request.retries >= MAX_RETRIES:
                     raise
                 _show(self.engine, reference, error)
-                rest = (reference, names[done:], *extra)
+                try:
+                    batches.store_noted()
+                    rest = (reference, names[done:], *extra)
+                except BackendUnavailable:  # what the steps before this one did is lost
+                    rest = whole
                 pause = min(MAX_BACKOFF_SECONDS, 0.5 * 2.0**self.request.retries) * random.uniform(0.5, 1.5)
                 raise self.retry(args=rest, exc=error, countdown=pause) from error
             if result is None:

@@ -158,7 +158,7 @@ class Promotion:
         if not batch.records:
             self._finish(batch)
             return None
-        self._batches.save(batch)
+        self._batches.note(batch)
         return ref
 
     def _with_previous_summary(self, window: ExtractionWindow, document: Session | None) -> ExtractionWindow:
@@ -215,7 +215,7 @@ class Promotion:
         parts = [self._context.embed(part) for part in self._parts(batch, "embed")]
         vectors = np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
         space = self._context.space.field
-        self._batches.save(replace(batch, vectors=np.asarray(vectors, np.float32).tobytes(), space=space))
+        self._batches.note(replace(batch, vectors=np.asarray(vectors, np.float32).tobytes(), space=space))
         return ref
 
     # -- deduplicate → index → acknowledge -----------------------------------------------------------------------------
@@ -248,7 +248,7 @@ class Promotion:
             records.append(memory)
             rows.append(row)
         folded = len(batch.records) - len(records)
-        self._batches.save(
+        self._batches.note(
             replace(
                 batch,
                 records=tuple(records),
@@ -263,10 +263,10 @@ class Promotion:
 
         A large create comes without vectors: it is embedded here, each part while the one before it is stored.
         """
-        batch = self._batches.load(ref)
-        if batch is None:
+        batch, known = self._batches.load(ref), self._batches.load(ref, as_stored=True)
+        if batch is None or known is None:
             return None
-        if batch.counts.get("memories_indexed"):
+        if known.counts.get("memories_indexed"):
             return ref  # done before: what was merged meanwhile must not be replaced by what it was made of
         self._keep_lease(batch)
         batch = self._in_space(batch)
@@ -444,7 +444,7 @@ class Promotion:
         batch = self._batches.load(ref)
         if batch is None:
             return None
-        self._batches.save(replace(batch, records=tuple(change(batch))))
+        self._batches.note(replace(batch, records=tuple(change(batch))))
         return ref
 
     def _chunks(self, batch: Batch, step: str) -> Iterator[list[str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -52,14 +52,23 @@ def parsed(texts: Sequence[str], name: str = DEFAULT_MODEL) -> list[Doc]:
         known = {text: doc for text in texts if (doc := _docs.get((name, text))) is not None}
     new = [text for text in dict.fromkeys(texts) if text not in known]
     known.update(zip(new, spacy_model(name).pipe(new, batch_size=BATCH), strict=True))
+    _remember(name, known)
+    return [known[text] for text in texts]
+
+
+def remember(text: str, doc: Doc, name: str = DEFAULT_MODEL) -> None:
+    """Let `parsed` give this parse of a text, which came about in another way."""
+    _remember(name, {text: doc})
+
+
+def _remember(name: str, docs: Mapping[str, Doc]) -> None:
     with _lock:
-        for text in texts:
+        for text, doc in docs.items():
             if len(text) <= REMEMBERED_CHARS:
                 _docs.pop((name, text), None)  # to the young end
-                _docs[name, text] = known[text]
+                _docs[name, text] = doc
         for key in list(islice(_docs, max(0, len(_docs) - REMEMBERED_TEXTS))):
             del _docs[key]
-    return [known[text] for text in texts]
 
 
 def is_loaded(name: str = DEFAULT_MODEL) -> bool:

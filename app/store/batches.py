@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -11,6 +13,7 @@ from app.memory.models import Batch, BatchRef, TaskRecord
 from app.memory.permissions import Limits
 from app.store import codec, keys
 from app.store.client import RedisClient, store_errors
+from app.store.scripts import script
 from app.store.vectors import DEFAULT
 
 BATCH_TTL_SECONDS = 7 * 86_400
@@ -24,6 +27,8 @@ class BatchRepository:
 
     def __init__(self, client: RedisClient) -> None:
         self._client = client
+        self._update = script(client, "batch_update")
+        self._thread = threading.local()
 
     def save(self, batch: Batch, *, also: Callable[[Any], None] | None = None, atomic: bool = False) -> None:
         """Store the batch whole; it expires if nobody finishes it. One round trip.
@@ -31,27 +36,53 @@ class BatchRepository:
         `also` may queue more commands for the same round trip, which come after it; `atomic`: all of them or none, for
         which they must be about keys of the same tenant.
         """
-        doc = {
-            "session": codec.ref_to_json(batch.session) if batch.session else None,
-            "window": codec.window_to_json(batch.window) if batch.window else None,
-            "done": batch.done,
-            "candidates": [codec.candidate_to_json(c) for c in batch.candidates],
-            "records": [codec.memory_to_json(m) for m in batch.records],
-            "space": batch.space,
-            "deduplicate": batch.deduplicate,
-            "task_id": batch.task_id,
-            "counts": batch.counts,
-        }
         key = keys.batch(batch.ref.namespace, batch.ref.batch_id)
         with self._client.pipeline(transaction=atomic or also is None) as pipeline:
-            pipeline.hset(key, mapping={"doc": codec.dumps(doc), "vectors": batch.vectors})
+            pipeline.hset(key, mapping={"doc": _doc(batch), "vectors": batch.vectors})
             pipeline.expire(key, BATCH_TTL_SECONDS)
             if also is not None:
                 also(pipeline)
             pipeline.execute()
+        self._remember(batch, stored=True)
 
-    def load(self, ref: BatchRef) -> Batch | None:
-        """The batch, or None if it is finished (or expired)."""
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Meanwhile this thread remembers its batch: what it saved need not be read again, nor stored at each `note`.
+
+        What was noted and not stored by `store_noted` is forgotten at the end.
+        """
+        self._thread.held = None
+        try:
+            yield
+        finally:
+            del self._thread.held
+
+    def note(self, batch: Batch) -> None:
+        """Save a state that can be made again: stored at once, or, while batches are held, by `store_noted`."""
+        if hasattr(self._thread, "held"):
+            self._remember(batch, stored=False)
+        else:
+            self.save(batch)
+
+    def store_noted(self) -> None:
+        """Store what this thread noted, unless the batch was finished or erased meanwhile. At most one round trip."""
+        batch, stored = getattr(self._thread, "held", None) or (None, True)
+        if batch is None or stored:
+            return
+        key = keys.batch(batch.ref.namespace, batch.ref.batch_id)
+        self._update(keys=[key], args=[_doc(batch), batch.vectors, BATCH_TTL_SECONDS])
+        self._remember(batch, stored=True)
+
+    def _remember(self, batch: Batch | None, *, stored: bool) -> None:
+        if hasattr(self._thread, "held"):
+            self._thread.held = batch and (batch, stored)
+
+    def load(self, ref: BatchRef, *, as_stored: bool = False) -> Batch | None:
+        """The batch, or None if it is finished (or expired); `as_stored`: as others see it, not as it is held."""
+        held = getattr(self._thread, "held", None)
+        if held is not None and held[0].ref == ref and not as_stored:
+            batch: Batch = held[0]
+            return batch
         return self.load_many([ref])[0]
 
     def load_many(self, refs: Sequence[BatchRef]) -> list[Batch | None]:
@@ -83,11 +114,28 @@ class BatchRepository:
     def delete(self, ref: BatchRef) -> None:
         """The batch is finished."""
         self.delete_in(self._client, [ref])
+        self._remember(None, stored=True)
 
     @staticmethod
     def delete_in(pipeline: Any, refs: Sequence[BatchRef]) -> None:
         """Delete batches, as part of a round trip."""
         pipeline.delete(*(keys.batch(ref.namespace, ref.batch_id) for ref in refs))
+
+
+def _doc(batch: Batch) -> bytes:
+    return codec.dumps(
+        {
+            "session": codec.ref_to_json(batch.session) if batch.session else None,
+            "window": codec.window_to_json(batch.window) if batch.window else None,
+            "done": batch.done,
+            "candidates": [codec.candidate_to_json(c) for c in batch.candidates],
+            "records": [codec.memory_to_json(m) for m in batch.records],
+            "space": batch.space,
+            "deduplicate": batch.deduplicate,
+            "task_id": batch.task_id,
+            "counts": batch.counts,
+        }
+    )
 
 
 @store_errors

@@ -18,8 +18,8 @@ _PAST_ALIKE = word_set("put set cut hit let cost hurt read quit shut split sprea
 _SUBJECTS = ("nsubj", "nsubjpass")
 
 
-def rewrite(doc: Doc, speaker: str, resolution: Resolution) -> str:
-    """The text of `doc` with every pronoun that could be looked up replaced, and the verbs agreeing."""
+def rewrite(doc: Doc, speaker: str, resolution: Resolution) -> tuple[str, dict[int, str]]:
+    """The text of `doc` with every pronoun that could be looked up replaced, and the verbs agreeing; by what."""
     changed: dict[int, str] = {}
     skipped: set[int] = set()
     introduced: set[int] = set()
@@ -41,7 +41,7 @@ def rewrite(doc: Doc, speaker: str, resolution: Resolution) -> str:
             if token.lower_ == "they" and not referent.plural:
                 _agree(token, changed)
         _clitic(token, changed)
-    return _assembled(doc, changed, skipped)
+    return _assembled(doc, changed, skipped), changed
 
 
 def _first_person(token: Token, speaker: str, resolution: Resolution, changed: dict[int, str]) -> None:

@@ -11,8 +11,10 @@ from app.memory.extraction.dialogue import Turn
 from app.memory.grounding.dates import make_dates_absolute
 from app.memory.grounding.pronouns import resolve
 from app.memory.grounding.referents import Discourse, Mention, Referent
+from app.memory.grounding.reread import reread
 from app.memory.grounding.rewrite import rewrite
 from app.memory.models import Candidate, MemoryType
+from app.providers.spacy_models import remember
 from app.word_sets import word_set
 
 if TYPE_CHECKING:
@@ -98,8 +100,9 @@ def _grounded(
     offset = max(turn.message.content.find(candidate.quote), 0) if candidate.quote else 0
     known = discourse.until((index, offset))
     resolution = resolve(doc, turn.speaker, known, index, offset)
+    rewritten, changed = rewrite(doc, turn.speaker, resolution)
     dated = make_dates_absolute(
-        _in_the_same_month(rewrite(doc, turn.speaker, resolution), turn.message.content[:offset]),
+        _in_the_same_month(rewritten, turn.message.content[:offset]),
         latest.said_at,
         "past" if _is_past(doc) else "future",
     )
@@ -111,6 +114,9 @@ def _grounded(
         kind = MemoryType.SEMANTIC
     dated = replace(dated, text=_NEXT.sub(r"\1 ", dated.text))
     text = _NAMED_TWICE.sub(r"\1's name is \2", dated.text[:1].upper() + dated.text[1:])
+    again = reread(doc, changed, text)
+    if again is not None:
+        remember(text, again)
     return replace(
         candidate,
         text=text,
