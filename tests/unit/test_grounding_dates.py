@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from app.memory.grounding.dates import clock_in, make_dates_absolute
+from app.memory.grounding.dates import _GRAMMAR, clock_in, make_dates_absolute, may_tell_a_time
 
 AT = datetime(2026, 3, 10, 12, tzinfo=ZoneInfo("Europe/Berlin"))
 
@@ -124,3 +126,19 @@ def test_impossible_dates_do_no_harm() -> None:
 def test_times_of_day_are_read(text: str, hour: int | None) -> None:
     found = clock_in(text)
     assert (found.hour if found else None) == hour
+
+
+@pytest.mark.parametrize(
+    "said", ["I know Anna", "I love snow", "My unknown friend paints", "I live in a snowy town", "I call it nowism"]
+)
+def test_a_time_inside_another_word_is_none(said: str) -> None:
+    assert make_dates_absolute(f"{said} since May 2020", AT).text == f"{said} since May 2020"
+
+
+def test_no_phrase_of_the_grammar_is_passed_over() -> None:
+    gold = json.loads((Path(__file__).parents[1] / "quality" / "extraction_gold.json").read_text(encoding="utf-8"))
+    texts = {text for one in gold for text in (*one["expected"], *(m["content"] for m in one["messages"]))}
+    timed = {text for text in texts if any(pattern.search(text) for pattern, _reading in _GRAMMAR)}
+    assert len(timed) > 150
+    assert not [text for text in timed if not may_tell_a_time(text)]
+    assert sum(map(may_tell_a_time, texts - timed)) < len(texts - timed) / 4

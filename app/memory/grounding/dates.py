@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from app.memory.grounding import periods
 from app.memory.grounding.periods import MONTHS, Period, Tense, Unit
+from app.word_sets import word_set
 
 _NUMBERS = {
     "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
@@ -253,7 +254,7 @@ def _nothing(_match: re.Match[str], _said: _Said) -> str:
 
 _YEAR = r"(?P<year>(?:19|20)\d{2})"
 _GRAMMAR: tuple[tuple[re.Pattern[str], _Reading], ...] = tuple(
-    (re.compile(rf"\b{pattern}\b", re.IGNORECASE), reading)
+    (re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE), reading)
     for pattern, reading in (
         (rf"{_PREP}(?P<iso>\d{{4}}-\d{{2}}-\d{{2}})", _iso),
         (rf"{_PREP}{_MONTH_ANY} {_ORDINAL},? {_YEAR}", _calendar_day),
@@ -308,6 +309,27 @@ _GRAMMAR: tuple[tuple[re.Pattern[str], _Reading], ...] = tuple(
     )
 )
 
+# Every phrase of the grammar has one of these words, a year or an ordinal. Most statements have none: no need to try
+# thirty patterns on them.
+_TELLING = word_set(
+    """
+    january february march april may june july august september october november december
+    jan feb mar apr jun jul aug sep sept oct nov dec monday tuesday wednesday thursday friday saturday sunday
+    minute hour day week weekend fortnight month quarter year decade spring summer fall autumn winter
+    christmas thanksgiving halloween easter yesterday tomorrow today tonight night morning afternoon evening
+    sprint semester term season iteration cycle ago soon shortly now while time moment present presently currently
+    nowadays recently lately already point
+    """
+)
+_FIGURES = re.compile(r"\d{4}|\d(?:st|nd|rd|th)\b", re.IGNORECASE)
+_WORD = re.compile(r"[a-z]+")
+
+
+def may_tell_a_time(text: str) -> bool:
+    """Whether it is worth looking for relative dates in a text; never false where there is one."""
+    words = _WORD.findall(text.lower())
+    return any(w in _TELLING or w.rstrip("s") in _TELLING for w in words) or _FIGURES.search(text) is not None
+
 
 def clock_in(text: str) -> time | None:
     """The time of day given in a text ("at 5pm"), if there is one."""
@@ -335,7 +357,7 @@ def make_dates_absolute(text: str, said_at: datetime, tense: Tense = "future") -
     """
     said = _Said(said_at, tense)
     found: list[tuple[int, int, Period | str, str]] = []
-    for pattern, reading in _GRAMMAR:
+    for pattern, reading in _GRAMMAR if may_tell_a_time(text) else ():
         for match in pattern.finditer(text):
             if any(start < match.end() and match.start() < end for start, end, _, _ in found):
                 continue
