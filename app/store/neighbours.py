@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,9 @@ CHUNK = 100
 # its far end.
 MOST_IDS, MOST_COPIES, MOST_VALUES = 3, 5, 60
 _RETURNED = ("dist", *PAGE_FIELDS)
+# The fingerprint; records of 0.1 have it as a tag.
+_MARKS = ("mark", "fp")
+_Row = tuple[bytes, dict[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +75,17 @@ class NeighbourRepository:
             with self._client.pipeline(transaction=False) as pipeline:
                 pipeline.get(keys.scope_version(scope))
                 self._fields(own_keys, PAGE_FIELDS, client=pipeline)
+                pipeline.execute_command(*_known(where, chunk))
                 for command in (command for own in commands for command in own):
                     pipeline.execute_command(*command)
-                counter, own_rows, *replies = pipeline.execute()
+                counter, own_rows, known, *replies = pipeline.execute()
             if start == 0:
                 version = int(counter or 0)
             rest = iter(replies)
-            found += [
-                _merged([next(rest) for _command in own], key.encode(), row)
-                for own, key, row in zip(commands, own_keys, own_rows, strict=True)
-            ]
+            told = _told_apart(known, chunk)
+            for probe, own, key, row in zip(chunk, commands, own_keys, own_rows, strict=True):
+                near = [hit for _command in own for hit in index.parse_search(next(rest))[1]]
+                found.append(_merged([*near, *told(probe)], key.encode(), row))
         return Surroundings(version, tuple(found))
 
 
@@ -90,18 +94,47 @@ def _tag(encoded: str) -> str:
 
 
 def _commands(where: str, probe: Probe, k: int, space: VectorSpace) -> list[list[Any]]:
-    """The searches for one probe: by vector, folded id, fact and attribute, as far as it has them."""
+    """The searches for one probe alone: by vector and attribute, as far as it has them."""
     commands = [_nearest(where, probe, k, space)] if k else []
-    commands.append(_listing(f"{where} {folded_from(probe.memory.id)}", MOST_IDS))
-    if probe.fingerprint:
-        commands.append(_listing(f"{where} {states(probe.fingerprint)}", MOST_COPIES))
     if probe.slots:
         commands.append(_listing(f"{where} {has_slot(probe.slots)}", MOST_VALUES))
     return commands
 
 
-def _listing(query: str, limit: int) -> list[Any]:
-    return ["FT.SEARCH", index.MEMORIES, query, "RETURN", str(len(_RETURNED)), *_RETURNED, "SORTBY", "created", "DESC",
+def _known(where: str, probes: Sequence[Probe]) -> list[Any]:
+    """One search for all probes by folded id and fact: hardly any is known, and each search has its price."""
+    facts = [states(probe.fingerprint) for probe in probes if probe.fingerprint]
+    alternatives = [*(folded_from(probe.memory.id) for probe in probes), *facts]
+    return _listing(
+        f"{where} ({' | '.join(alternatives)})", (MOST_IDS + MOST_COPIES) * len(probes), *_RETURNED, *_MARKS
+    )
+
+
+def _told_apart(reply: list[Any], probes: Sequence[Probe]) -> Callable[[Probe], Iterator[_Row]]:
+    """What `_known` found, by probe."""
+    by_id: dict[str, list[_Row]] = {probe.memory.id: [] for probe in probes}
+    by_fact: dict[str, list[_Row]] = {probe.fingerprint: [] for probe in probes}
+    for row in index.parse_search(reply)[1]:
+        key, fields = row
+        mark = fields.get(b"mark") or fields.get(b"fp") or b""
+        if (same := by_fact.get(mark.decode())) is not None:
+            same.append(row)
+        if b"doc" in fields:
+            for alias in document.from_fields(key, fields).aliases:
+                if alias in by_id:
+                    by_id[alias].append(row)
+
+    def of(probe: Probe) -> Iterator[_Row]:
+        yield from by_id[probe.memory.id][:MOST_IDS]
+        if probe.fingerprint:
+            yield from by_fact[probe.fingerprint][:MOST_COPIES]
+
+    return of
+
+
+def _listing(query: str, limit: int, *returned: str) -> list[Any]:
+    fields = returned or _RETURNED
+    return ["FT.SEARCH", index.MEMORIES, query, "RETURN", str(len(fields)), *fields, "SORTBY", "created", "DESC",
             "LIMIT", "0", str(limit), "DIALECT", "2"]  # fmt: skip
 
 
@@ -113,15 +146,14 @@ def _nearest(where: str, probe: Probe, k: int, space: VectorSpace) -> list[Any]:
             "DIALECT", "2"]  # fmt: skip
 
 
-def _merged(replies: list[Any], own_key: bytes, own: list[Any]) -> tuple[Neighbour, ...]:
+def _merged(rows: Iterable[_Row], own_key: bytes, own: list[Any]) -> tuple[Neighbour, ...]:
     """What the searches found, each memory once, and the record under the probe's own key, if there is one."""
     found: dict[bytes, Neighbour] = {}
-    for reply in replies:
-        for key, fields in index.parse_search(reply)[1]:
-            if key in found or b"doc" not in fields:
-                continue
-            distance = float(fields[b"dist"]) if b"dist" in fields else None
-            found[key] = Neighbour(document.from_fields(key, fields), int(fields[b"rev"]), distance)
+    for key, fields in rows:
+        if key in found or b"doc" not in fields:
+            continue
+        distance = float(fields[b"dist"]) if b"dist" in fields else None
+        found[key] = Neighbour(document.from_fields(key, fields), int(fields[b"rev"]), distance)
     if own_key not in found and own[-1] is not None:
         found[own_key] = Neighbour(record_from_row(own_key, own), int(own[-1]), None)
     return tuple(found.values())
