@@ -258,6 +258,17 @@ def test_running_a_step_again_changes_nothing(engine: Container, scope: Scope):
     assert len(engine.changes.log(scope)) == before
 
 
+def test_known_facts_and_folded_ids_are_told_apart_in_a_batch(engine: Container, scope: Scope):
+    first = [fact(f"f{n}", text, day=1) for n, text in enumerate(FACTS)]
+    store(engine, scope, *first)
+    assert store(engine, scope, fact("twin", f"{FACTS[3]} near the old river port", day=1))[0].memory_id == "f3"
+    batch = [fact(f"g{n}", text, day=1) for n, text in enumerate(FACTS)]
+    new = [fact("n1", "User paints owls", day=2), fact("twin", "User collects stamps from Peru", day=2)]
+    outcomes = store(engine, scope, *batch, *new, actor="pipeline")
+    assert [outcome.memory_id for outcome in outcomes] == [*(f"f{n}" for n in range(len(FACTS))), "n1", "f3"]
+    assert {outcome.status for outcome in outcomes[: len(FACTS)]} == {"same"}
+
+
 # -- compaction ----------------------------------------------------------------------
 
 

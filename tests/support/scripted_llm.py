@@ -170,6 +170,8 @@ class ScriptedLLM:
         """False: a request for a JSON schema answers 400, as endpoints do that know only JSON mode."""
         self.json_mode = True
         """False: so does a request for JSON mode."""
+        self.embeddings_to_fail = 0
+        """So many of the next requests for embeddings answer 500."""
         self._queue: list[Answer] = []
         self._always: Answer = minimal
         self._lock = threading.Lock()
@@ -252,6 +254,10 @@ class ScriptedLLM:
         }
 
     def _embeddings(self, request: LlmRequest) -> tuple[Reply, Json]:
+        with self._lock:
+            fails, self.embeddings_to_fail = self.embeddings_to_fail > 0, max(0, self.embeddings_to_fail - 1)
+        if fails:
+            return error(500), {"error": {"message": "scripted failure"}}
         given = request.body.get("input", [])
         texts = [given] if isinstance(given, str) else given
         data = [
