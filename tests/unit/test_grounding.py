@@ -9,6 +9,8 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from app.memory.extraction.rules import RulesExtractor
+from app.memory.grounding.pronouns import Resolution
+from app.memory.grounding.rewrite import rewrite
 from app.memory.models import Candidate
 from app.providers.spacy_models import spacy_model
 from tests.unit.conftest import a_window
@@ -31,6 +33,8 @@ Texts = Callable[..., list[str]]
         ("I usually watch movies with my kids.", "User usually watches movies with User's kids"),
         ("i'm gonna move to Lyon in May", "User is going to move to Lyon in May 2026"),
         ("I quit smoking in 2022.", "User quit smoking in 2022"),
+        ("I know Anna from school.", "User knows Anna from school"),
+        ("I'm feeling inspired by autumn so I'm planning a few.", "User is feeling inspired by autumn"),
     ],
 )
 def test_the_first_person_becomes_the_user_and_the_verb_agrees(texts: Texts, said: str, grounded: str) -> None:
@@ -71,6 +75,18 @@ def test_third_persons_get_their_names(texts: Texts, said: str, last: str) -> No
 def test_what_cannot_be_looked_up_is_not_stored(texts: Texts, said: str) -> None:
     forbidden = ("She ", "He ", "They ", " it", " there", "the report", "Her ")
     assert not any(word in text for text in texts(said) for word in forbidden)
+
+
+@pytest.mark.parametrize(
+    ("said", "rewritten"),
+    [
+        ("since we last talked", "since John last talked"),
+        ("I want veterans to be valued, so let's do it", "John wants veterans to be valued, so let us do it"),
+        ("so I'm planning a trip", "so John is planning a trip"),
+    ],
+)
+def test_only_what_the_speaker_does_is_put_into_the_third_person(said: str, rewritten: str) -> None:
+    assert rewrite(spacy_model()(said), "John", Resolution(we="John"))[0] == rewritten
 
 
 def test_two_possible_persons_are_no_answer(texts: Texts) -> None:

@@ -140,6 +140,8 @@ def _third(verb: Token, changed: dict[int, str]) -> None:
     lower = verb.lower_
     if verb.tag_ in ("VBG", "VBZ") and lower not in ("'m", "am"):
         return
+    if lower == "last" and verb.i + 1 < len(verb.doc) and verb.nbor(1).pos_ == "VERB":
+        return  # "since we last spoke", read as a verb
     if verb.tag_ in ("VBD", "VBN") and lower != "were" and not _base_form(verb):
         return
     if lower in ("'d", "'ll", "'s") or (lower in _PAST_ALIKE and any(token.ent_type_ == "DATE" for token in verb.doc)):
@@ -169,6 +171,12 @@ def _clitic(token: Token, changed: dict[int, str]) -> None:
         or token.tag_ == "POS"
         or token.i == 0
     ):
+        return
+    if lower == "'m":
+        changed[token.i] = " is"  # of the speaker, who is no longer "I"
+        return
+    if lower == "'s" and token.nbor(-1).lower_ == "let":
+        changed[token.i] = " us"
         return
     following = token.head if token.dep_ in ("aux", "auxpass") else token
     perfect = following.tag_ == "VBN" and token.dep_ == "aux" and token.lemma_ not in ("be", "will", "would")
