@@ -66,6 +66,11 @@ class Radii:
         return 0.06 * self.scale
 
     @property
+    def one_word(self) -> float:
+        """Outside this, one telling word in common does not make a text part of a longer one."""
+        return 0.2 * self.scale
+
+    @property
     def same(self) -> float:
         """Outside this, not even shared words make two texts the same."""
         return 0.42 * self.scale
@@ -456,7 +461,7 @@ def _without_conflict(old: Claim, new: Claim, distance: float, radii: Radii) -> 
     replaced = other_thing(old.text, new.text)
     if replaced is not None:
         return Judgement(Verdict.DISTINCT, f"{replaced[1]} in the place of {replaced[0]}", uncertain=True)
-    if common and (not only_old or not only_new):
+    if common and (not only_old or not only_new) and _holds(old, new, only_old, common, distance, radii):
         narrowed = _narrowed(old, new) or _narrowed(new, old)
         if _possessed_and_more(old, new, only_new) or _possessed_and_more(new, old, only_old):
             return Judgement(Verdict.DISTINCT, f"having is not what the other says: {_listed(only_new or only_old)}")
@@ -483,6 +488,14 @@ def _without_conflict(old: Claim, new: Claim, distance: float, radii: Radii) -> 
     )
 
 
+def _holds(old: Claim, new: Claim, only_old: set[str], common: frozenset[str], distance: float, radii: Radii) -> bool:
+    """Whether the text without words of its own is part of the other: "held some events" is not, of any event."""
+    if len(common - LIGHT - _DEEDS) > 1 or distance <= radii.one_word:
+        return True
+    short, long = (new, old) if only_old else (old, new)
+    return {stem(word) for word in short.words - _ARTICLES} <= {stem(word) for word in long.words}
+
+
 def _extra(claim: Claim, other: Claim) -> set[str]:
     """What a text says that the other does not: content, numbers, dates and names."""
     light = {w for w in claim.content - other.content if w in LIGHT}
@@ -497,6 +510,9 @@ def _extra(claim: Claim, other: Claim) -> set[str]:
     )
 
 
+_ARTICLES = frozenset({"a", "an", "the", "some"})
+# Verbs that say little without their object.
+_DEEDS = frozenset(map(stem, lexicon.LIGHT_VERBS))
 _HAVING = re.compile(r"\b(?:owns?|owned|has|have|had|possess(?:es)?)\b", re.IGNORECASE)
 _PERFECT = re.compile(r"\b(?:has|have|had)(?: \w+ly| just| never| always| also)? (\w+)", re.IGNORECASE)
 

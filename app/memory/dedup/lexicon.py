@@ -96,6 +96,10 @@ INTENT = (
 )
 # Verbs and nouns that carry next to nothing: one more of them makes no other fact.
 LIGHT_WORDS = "have follow diet number year person thing way time place hold keep be able around use own type plan schedule set due held".split()
+# Verbs that say little by themselves, in the forms that have stems of their own.
+LIGHT_VERBS = (
+    "go went gone do did done make made get got take took taken give gave given find found start try tried".split()
+)
 # Idioms and the one word that they stand for here.
 PHRASES = {
     r"\bgets? up\b": "wakes",
