@@ -21,6 +21,8 @@ CHUNK = 100
 # How many memories that an id was folded into, of a fact, of an attribute are looked at; a longer timeline is cut at
 # its far end.
 MOST_IDS, MOST_COPIES, MOST_VALUES = 3, 5, 60
+# Ids and facts share one search: many copies of one fact should not keep the others out.
+SPARE = 20
 _RETURNED = ("dist", *PAGE_FIELDS)
 # The fingerprint; records of 0.1 have it as a tag.
 _MARKS = ("mark", "fp")
@@ -105,9 +107,8 @@ def _known(where: str, probes: Sequence[Probe]) -> list[Any]:
     """One search for all probes by folded id and fact: hardly any is known, and each search has its price."""
     facts = [states(probe.fingerprint) for probe in probes if probe.fingerprint]
     alternatives = [*(folded_from(probe.memory.id) for probe in probes), *facts]
-    return _listing(
-        f"{where} ({' | '.join(alternatives)})", (MOST_IDS + MOST_COPIES) * len(probes), *_RETURNED, *_MARKS
-    )
+    most = SPARE + (MOST_IDS + MOST_COPIES) * len(probes)
+    return _listing(f"{where} ({' | '.join(alternatives)})", most, *_RETURNED, *_MARKS)
 
 
 def _told_apart(reply: list[Any], probes: Sequence[Probe]) -> Callable[[Probe], Iterator[_Row]]:

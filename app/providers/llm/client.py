@@ -24,6 +24,8 @@ from app.thread_turns import aside
 log = structlog.get_logger(__name__)
 
 JSON_ATTEMPTS = 3
+# What a task does beside its calls takes less.
+SPARE_SECONDS = 10.0
 Chat = Sequence[Mapping[str, str]]
 
 
@@ -127,7 +129,11 @@ class OpenAIGenerator:
         # A task must end before its time limit, whatever the endpoint does.
         longest = max(5.0, 0.75 * self._settings.task_time_limit_seconds)
         deadline = time.monotonic() + min(seconds or longest, longest)
-        return _Call(purpose, model, namespace, deadline, patient=seconds is None)
+        if seconds is not None:
+            return _Call(purpose, model, namespace, deadline)
+        # Nor may the broker take it for lost, and deliver it a second time.
+        patience = max(5.0, self._settings.broker_visibility_timeout_seconds - longest - SPARE_SECONDS)
+        return _Call(purpose, model, namespace, deadline, patience)
 
     @aside()
     def _complete(
@@ -168,10 +174,11 @@ class OpenAIGenerator:
         """Wait for admission; the token of the slot. Raises BackendUnavailable when that takes too long."""
         token = uuid.uuid4().hex
         began = time.monotonic()
-        if not self._slots.acquire(timeout=max(0.0, call.deadline - began)):
+        if not self._slots.acquire(timeout=max(0.0, call.patience or call.deadline - began)):
             raise BackendUnavailable("no room for a model call: as many run as LLM_MAX_CONCURRENCY allows")
-        if call.patient:
-            call.deadline += time.monotonic() - began
+        if call.patience:
+            waited = time.monotonic() - began
+            call.deadline, call.patience = call.deadline + waited, max(0.1, call.patience - waited)
         try:
             while True:
                 wait, reason = self._gate.enter(token)
@@ -276,18 +283,18 @@ class OpenAIGenerator:
 class _Call:
     """What stays the same over the attempts of one call.
 
-    `deadline` is in monotonic seconds; the time for which a `patient` call waits for others of its process does not
-    count. Only tasks in threads wait so, which have no time limit.
+    `deadline` is in monotonic seconds. For `patience` seconds a call may wait for others of its process, which does not
+    count for its deadline: only tasks in threads wait so, and they have no time limit. 0: what it waits does count.
     """
 
-    __slots__ = ("deadline", "model", "namespace", "patient", "purpose")
+    __slots__ = ("deadline", "model", "namespace", "patience", "purpose")
 
-    def __init__(self, purpose: str, model: str, namespace: str | None, deadline: float, *, patient: bool) -> None:
+    def __init__(self, purpose: str, model: str, namespace: str | None, deadline: float, patience: float = 0.0) -> None:
         self.purpose = purpose
         self.model = model
         self.namespace = namespace
         self.deadline = deadline
-        self.patient = patient
+        self.patience = patience
 
 
 def _complaint(content: str, problem: str) -> list[Mapping[str, str]]:
