@@ -89,6 +89,13 @@ def test_only_what_the_speaker_does_is_put_into_the_third_person(said: str, rewr
     assert rewrite(spacy_model()(said), "John", Resolution(we="John"))[0] == rewritten
 
 
+def test_here_is_where_the_speaker_is(texts: Texts) -> None:
+    found = texts("My parents are visiting me in June. They live in Porto and they've never been here.")
+    assert "User's parents live in Porto" in found
+    assert not any("never been" in text for text in found)
+    assert "User moved to Leipzig from Hamburg" in texts("I live in Leipzig. I moved here from Hamburg.")
+
+
 def test_two_possible_persons_are_no_answer(texts: Texts) -> None:
     said = "My uncle Peter and my cousin Mark run a garage in Dover."
     assert len(texts(said, "He broke his arm.")) == 1

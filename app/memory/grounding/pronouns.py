@@ -105,12 +105,24 @@ def _pronoun(token: Token, discourse: Discourse, speaker: str) -> Referent | Non
         return _several(token, discourse)
     if lower in _NEUTER and not _expletive(token):
         return _thing(token, discourse, speaker)
+    if lower == "here" and not _of_the_speaker(token):
+        return None  # "my parents live in Porto, they've never been here": where the speaker is, not Porto
     if lower in _PLACES and token.pos_ == "ADV" and token.dep_ != "expl":
         places = discourse.nearest(lambda m: m.referent.kind == "place", within=8)
         if places and all("'s " not in mention.referent.name for mention in places):
             return places[0].referent  # of "from Chile to Madrid", the last
         return only_one(places) if places else _workplace(discourse)
     return None
+
+
+def _of_the_speaker(token: Token) -> bool:
+    """Whether the speaker does what a word belongs to: "I moved here", "I live in Leipzig, moved here in May"."""
+    verb = token.head
+    while True:
+        subject = next((child for child in verb.children if child.dep_ in ("nsubj", "nsubjpass")), None)
+        if subject is not None or verb.head.i == verb.i:
+            return subject is None or subject.lower_ in ("i", "we")
+        verb = verb.head
 
 
 def _person(token: Token, discourse: Discourse, gender: str) -> Referent | None:
