@@ -56,8 +56,8 @@ def parsed(texts: Sequence[str], name: str = DEFAULT_MODEL) -> list[Doc]:
     return [known[text] for text in texts]
 
 
-def remember(text: str, doc: Doc, name: str = DEFAULT_MODEL) -> None:
-    """Let `parsed` give this parse of a text, which came about in another way."""
+def remember(text: str, doc: Doc, name: str) -> None:
+    """Let `parsed` give this parse of a text, which came of that model in another way."""
     _remember(name, {text: doc})
 
 

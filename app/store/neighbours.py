@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,10 +84,9 @@ class NeighbourRepository:
             if start == 0:
                 version = int(counter or 0)
             rest = iter(replies)
-            told = _told_apart(known, chunk)
-            for probe, own, key, row in zip(chunk, commands, own_keys, own_rows, strict=True):
+            for told, own, key, row in zip(_told_apart(known, chunk), commands, own_keys, own_rows, strict=True):
                 near = [hit for _command in own for hit in index.parse_search(next(rest))[1]]
-                found.append(_merged([*near, *told(probe)], key.encode(), row))
+                found.append(_merged([*near, *told], key.encode(), row))
         return Surroundings(version, tuple(found))
 
 
@@ -111,26 +110,18 @@ def _known(where: str, probes: Sequence[Probe]) -> list[Any]:
     return _listing(f"{where} ({' | '.join(alternatives)})", most, *_RETURNED, *_MARKS)
 
 
-def _told_apart(reply: list[Any], probes: Sequence[Probe]) -> Callable[[Probe], Iterator[_Row]]:
+def _told_apart(reply: list[Any], probes: Sequence[Probe]) -> list[list[_Row]]:
     """What `_known` found, by probe."""
     by_id: dict[str, list[_Row]] = {probe.memory.id: [] for probe in probes}
-    by_fact: dict[str, list[_Row]] = {probe.fingerprint: [] for probe in probes}
-    for row in index.parse_search(reply)[1]:
-        key, fields = row
-        mark = fields.get(b"mark") or fields.get(b"fp") or b""
-        if (same := by_fact.get(mark.decode())) is not None:
-            same.append(row)
+    by_fact: dict[str, list[_Row]] = {probe.fingerprint: [] for probe in probes if probe.fingerprint}
+    for key, fields in index.parse_search(reply)[1]:
+        mark = (fields.get(b"mark") or fields.get(b"fp") or b"").decode()
+        if mark in by_fact:
+            by_fact[mark].append((key, fields))
         if b"doc" in fields:
-            for alias in document.from_fields(key, fields).aliases:
-                if alias in by_id:
-                    by_id[alias].append(row)
-
-    def of(probe: Probe) -> Iterator[_Row]:
-        yield from by_id[probe.memory.id][:MOST_IDS]
-        if probe.fingerprint:
-            yield from by_fact[probe.fingerprint][:MOST_COPIES]
-
-    return of
+            for alias in by_id.keys() & {*document.from_fields(key, fields).aliases}:
+                by_id[alias].append((key, fields))
+    return [by_id[p.memory.id][:MOST_IDS] + by_fact.get(p.fingerprint, [])[:MOST_COPIES] for p in probes]
 
 
 def _listing(query: str, limit: int, *returned: str) -> list[Any]:

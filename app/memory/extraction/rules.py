@@ -100,7 +100,7 @@ class RulesExtractor:
         """The candidates rewritten, one for one: all of them, since they still speak in the first person."""
         if not candidates:
             return []
-        return ground_candidates(self._read(window), candidates, spacy_model(self._model))
+        return ground_candidates(self._read(window), candidates, self._model)
 
     def ground(self, window: ExtractionWindow, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The candidates that can be made to stand on their own; the others are left out."""

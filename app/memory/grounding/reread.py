@@ -49,7 +49,7 @@ def reread(doc: Doc, changed: Mapping[int, str], text: str) -> Doc | None:
     spaces[-1] = False
     if "".join(word + " " * space for word, space in zip(words, spaces, strict=True)) != text:
         return None
-    heads, deps, tags, parts, ents = [], [], [], [], []
+    heads, deps, tags, parts, lemmas, ents = [], [], [], [], [], []
     for row, token in enumerate(rows):
         second = row > 0 and rows[row - 1] is token
         inflected = token.i in changed and token.tag_ in _VERB_TAGS and token.tag_ != "MD"
@@ -57,8 +57,8 @@ def reread(doc: Doc, changed: Mapping[int, str], text: str) -> Doc | None:
         deps.append("case" if second else token.dep_)
         tags.append("POS" if second else "VBZ" if inflected else token.tag_)
         parts.append("PART" if second else token.pos_)
+        lemmas.append("'s" if second else token.lemma_)
         ents.append(f"{token.ent_iob_}-{token.ent_type_}" if token.ent_type_ and not second else "O")
-    lemmas = ["'s" if row and rows[row - 1] is token else token.lemma_ for row, token in enumerate(rows)]
     return Doc(
         doc.vocab, words=words, spaces=spaces, heads=heads, deps=deps, tags=tags, pos=parts, lemmas=lemmas, ents=ents
     )

@@ -14,11 +14,10 @@ from app.memory.grounding.referents import Discourse, Mention, Referent
 from app.memory.grounding.reread import reread
 from app.memory.grounding.rewrite import rewrite
 from app.memory.models import Candidate, MemoryType
-from app.providers.spacy_models import remember
+from app.providers.spacy_models import remember, spacy_model
 from app.word_sets import word_set
 
 if TYPE_CHECKING:
-    from spacy.language import Language
     from spacy.tokens import Doc, Span, Token
 
 # "I decided to move in May": the date is that of the plan.
@@ -38,8 +37,11 @@ _BARE_DAY = re.compile(r"\bon the (?P<day>\d{1,2}(?:st|nd|rd|th)?)\b(?! of\b)", 
 _PAST = re.compile(r"^(?:VBD|VBN)$")
 
 
-def ground_candidates(turns: Sequence[Turn], candidates: Sequence[Candidate], nlp: Language) -> list[Candidate]:
-    """The candidates rewritten so that they stand on their own, one for one, as far as rules can."""
+def ground_candidates(turns: Sequence[Turn], candidates: Sequence[Candidate], model: str) -> list[Candidate]:
+    """The candidates rewritten so that they stand on their own, one for one, as far as rules can.
+
+    `model` is the spaCy model that the turns were parsed with.
+    """
     discourse = _read(turns)
     by_id = {turn.message.id: index for index, turn in enumerate(turns)}
     sources = [[by_id[source] for source in candidate.extracted_from if source in by_id] for candidate in candidates]
@@ -48,9 +50,11 @@ def ground_candidates(turns: Sequence[Turn], candidates: Sequence[Candidate], nl
         for candidate, found in zip(candidates, sources, strict=True)
     ]
     grounded = list(zip(candidates, docs, sources, strict=True))
-    unread = nlp.pipe([candidate.text for candidate, doc, found in grounded if found and doc is None])
+    unread = spacy_model(model).pipe([candidate.text for candidate, doc, found in grounded if found and doc is None])
     return [
-        _grounded(candidate, next(unread) if doc is None else doc, turns, found, discourse) if found else candidate
+        _grounded(candidate, next(unread) if doc is None else doc, turns, found, discourse, model)
+        if found
+        else candidate
         for candidate, doc, found in grounded
     ]
 
@@ -93,7 +97,7 @@ def _speaker(name: str, discourse: Discourse) -> Referent:
 
 
 def _grounded(
-    candidate: Candidate, doc: Doc, turns: Sequence[Turn], sources: Sequence[int], discourse: Discourse
+    candidate: Candidate, doc: Doc, turns: Sequence[Turn], sources: Sequence[int], discourse: Discourse, model: str
 ) -> Candidate:
     """Pronouns are looked up where the statement was first made, dates counted from its latest source message."""
     index, turn, latest = sources[0], turns[sources[0]], turns[max(sources)]
@@ -116,7 +120,7 @@ def _grounded(
     text = _NAMED_TWICE.sub(r"\1's name is \2", dated.text[:1].upper() + dated.text[1:])
     again = reread(doc, changed, text)
     if again is not None:
-        remember(text, again)
+        remember(text, again, model)
     return replace(
         candidate,
         text=text,
